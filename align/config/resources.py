@@ -1,0 +1,69 @@
+"""Resources: the machine, how work is spread over it, and the split of a global batch. Never identity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from align.config.spec import Bool, Positive, PositiveInt, Spec
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware(Spec):
+    """What one run may use. `devices` is per host; `precision: auto` asks the processor."""
+
+    name: str
+    accelerator: Literal["cpu", "cuda"]
+    devices: PositiveInt = 1
+    hosts: PositiveInt = 1
+    memory_gib: Positive
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parallel(Spec):
+    """How processes share a model. `deepspeed` is an ordinary DeepSpeed section; null means plain torch or DDP."""
+
+    name: str
+    deepspeed: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResources(Spec):
+    """Logistics of one stage: `resources.<stage>.<field>`; fields left out come from `resources.default`."""
+
+    micro_batch: PositiveInt | Literal["auto"] = "auto"
+    parallel: Parallel | None = None
+    activation_checkpointing: Bool = False
+    attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "sdpa"
+    torch_compile: Bool = False
+    liger: Bool = False
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BatchSplit:
+    """A global batch spread over devices: `micro_batch * accumulation * devices` rows per optimiser step."""
+
+    micro_batch: int
+    accumulation: int
+    devices: int
+
+
+def split(batch_size: int, devices: int, micro_batch: int | Literal["auto"]) -> BatchSplit:
+    """Spread a global batch over devices without remainder.
+
+    `auto` gives each device its whole share at once, without accumulation.
+
+    Raises:
+        ValueError: the batch does not divide by devices, or a device's share by the micro-batch.
+    """
+    share, rest = divmod(batch_size, devices)
+    if rest or not share:
+        raise ValueError(f"batch_size {batch_size} does not divide by {devices} devices")
+    micro = share if micro_batch == "auto" else min(micro_batch, share)
+    accumulation, rest = divmod(share, micro)
+    if rest:
+        raise ValueError(f"a device's share of {share} rows does not divide by micro_batch {micro}")
+    return BatchSplit(micro, accumulation, devices)
