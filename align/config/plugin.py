@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import BeforeValidator
 
@@ -52,6 +52,21 @@ class PluginSpec:
             and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             and name not in given
         ]
+
+    def argument_hints(self) -> Mapping[str, Any]:
+        """Argument name -> type hint, annotations included; empty where they cannot be read."""
+        target = self.resolve()
+        if isinstance(target, type):
+            target = inspect.getattr_static(target, "__init__")
+        try:
+            return get_type_hints(target, include_extras=True)
+        except (AttributeError, NameError, TypeError):  # a slot wrapper, or names unknown at run time
+            return {}
+
+    def argument_defaults(self) -> Mapping[str, Any]:
+        """Argument name -> default, for the arguments that have one."""
+        parameters = inspect.signature(self.resolve()).parameters
+        return {name: item.default for name, item in parameters.items() if item.default is not item.empty}
 
     def build(self, **extra: Any) -> Any:
         """Call the target with its arguments and `extra`."""

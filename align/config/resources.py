@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from align.config.spec import Bool, Positive, PositiveInt, Spec
@@ -23,7 +24,7 @@ class Hardware(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Parallel(Spec):
-    """How processes share a model. `deepspeed` is an ordinary DeepSpeed section; null means plain torch or DDP."""
+    """How processes share a model. `deepspeed` is a section of DeepSpeed's own; null means torch or DDP."""
 
     name: str
     deepspeed: Mapping[str, Any] | None = None
@@ -67,3 +68,13 @@ def split(batch_size: int, devices: int, micro_batch: int | Literal["auto"]) -> 
     if rest:
         raise ValueError(f"a device's share of {share} rows does not divide by micro_batch {micro}")
     return BatchSplit(micro, accumulation, devices)
+
+
+def resolve_precision(precision: str, accelerator: str, processor: Path = Path("/proc/cpuinfo")) -> str:
+    """`auto` as the machine has it: bf16 on a GPU and on a CPU with bf16 instructions, else fp32."""
+    if precision != "auto":
+        return precision
+    if accelerator == "cuda":
+        return "bf16"
+    flags = processor.read_text().split() if processor.exists() else []
+    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "fp32"

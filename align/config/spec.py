@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, strict=True)]
+NonNegative = Annotated[float, Field(ge=0, strict=True)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 Bool = Annotated[bool, Field(strict=True)]
@@ -21,7 +21,13 @@ class ModelMark:
 
 @dataclass(frozen=True)
 class ContentMark:
-    """Marks a string that is a path: the file's bytes are identity, where it lies is not."""
+    """Marks a string that is a path: the file's bytes are identity, where it lies is not.
+
+    `unless` names a field of the same dataclass: where that is set, the file is made from it, and the path's
+    own text is identity.
+    """
+
+    unless: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""Manifest: the size and sha256 of every file of a finished artifact, and what is wrong with it later."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from align.artifacts.digest import sha256_of, visible_files
+
+# No results: who builds it, what it printed, what it would resume from, the file that holds the manifest.
+LEFT_OUT = frozenset({"status.json", "log", "checkpoints", "lineage.json"})
+
+Manifest = Mapping[str, Mapping[str, Any]]
+
+
+def build_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Relative name -> size in bytes and sha256, for every result below a folder."""
+    names = [path for path in visible_files(folder) if path.relative_to(folder).parts[0] not in LEFT_OUT]
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in names
+    }
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """sha256 of the manifest itself."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def size_damage(folder: Path, manifest: Manifest) -> list[str]:
+    """Files that are gone or have another size; looks at no content, so it is quick for any model."""
+    found = []
+    for name, entry in manifest.items():
+        path = folder / name
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            found.append(f"{name} is missing")
+        elif size != entry["size"]:
+            found.append(f"{name} has {size} bytes, was written with {entry['size']}")
+    return found
+
+
+def content_damage(folder: Path, manifest: Manifest) -> list[str]:
+    """Files that are gone or hold other bytes than were written; reads everything."""
+    return size_damage(folder, manifest) or [
+        f"{name} was changed since it was written (sha256 differs)"
+        for name, entry in manifest.items()
+        if sha256_of(folder / name) != entry["sha256"]
+    ]

@@ -1,0 +1,119 @@
+"""Compose: the door between Hydra and everything else: a DictConfig -> a typed and frozen run.
+
+Importing this module registers the Hydra node `schema/open_stages`.
+"""
+
+from typing import Any, TypeVar
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from align.config.explain import explain
+from align.config.preprocess import preprocess
+from align.config.problem import ConfigError, Problem
+from align.config.schema import stage_types
+from align.config.secret import masked
+
+__all__ = ["ConfigError", "as_yaml", "bind"]
+
+T = TypeVar("T")
+
+# Sections in which any key can be set without Hydra's "+", because bind knows better what may stand there.
+OPEN_SECTIONS = (
+    "run", "checkpoints", "logging", "resources", "limits", "model", "corpus", "hardware", "parallel",
+    "launcher", "tracking", "stages",
+)  # fmt: skip
+
+
+def _open_stages() -> DictConfig:
+    node = OmegaConf.create({name: {} for name in OPEN_SECTIONS})
+    for name in OPEN_SECTIONS:
+        opened = node._get_node(name)
+        assert isinstance(opened, DictConfig)
+        opened._set_flag("struct", False)
+    return node
+
+
+ConfigStore.instance().store(group="schema", name="open_stages", node=_open_stages(), package="_global_")
+
+
+def bind(cfg: DictConfig, root: type[T], *, only: str | None = None) -> T:
+    """Turn a composed config into a typed, frozen description; `cfg` itself is never changed.
+
+    Args:
+        cfg: what Hydra composed.
+        root: the dataclass that describes a whole run.
+        only: takes the place of `run.only`: bind this stage and its ancestors.
+
+    Raises:
+        ConfigError: lists every problem with its dotted path.
+    """
+    problems: list[Problem] = []
+    plain = _plain(cfg, (), problems)
+    if only is not None and isinstance(plain.get("run"), dict):
+        plain["run"]["only"] = only
+    completed, more = preprocess(plain, stage_types(root))
+    problems = [problem for problem in problems if _is_kept(problem.path, plain, completed)]
+    try:
+        bound = TypeAdapter(root).validate_python(completed)
+    except ValidationError as failure:
+        more += explain(failure, root)
+    if problems := _without_echoes([*problems, *more], plain):
+        raise ConfigError(problems)
+    return bound
+
+
+def as_yaml(cfg: DictConfig) -> str:
+    """The config as composed, interpolations unresolved, secrets masked."""
+    return OmegaConf.to_yaml(OmegaConf.create(masked(OmegaConf.to_container(cfg, resolve=False))))
+
+
+def _plain(node: Any, path: tuple[str, ...], problems: list[Problem]) -> Any:
+    """Plain containers with interpolations resolved; what cannot be resolved is left out and listed."""
+    if isinstance(node, ListConfig):
+        return [_plain(node[index], (*path, str(index)), problems) for index in range(len(node))]
+    if not isinstance(node, DictConfig):
+        return node
+    plain = {}
+    for key in node:
+        here = (*path, str(key))
+        try:
+            if OmegaConf.is_missing(node, key):
+                problems.append(Problem(here, "required, but not set (its value is ???)"))
+            else:
+                plain[str(key)] = _plain(node[key], here, problems)
+        except OmegaConfBaseException as cause:
+            problems.append(Problem(here, str(cause).splitlines()[0]))
+    return plain
+
+
+def _is_kept(path: tuple[str, ...], plain: dict[str, Any], completed: dict[str, Any]) -> bool:
+    """Whether a place is still part of the config once `run.only` dropped what it does not need."""
+    for part in path:
+        if not isinstance(plain, dict) or part not in plain:
+            return True
+        if not isinstance(completed, dict) or part not in completed:
+            return False
+        plain, completed = plain[part], completed[part]
+    return True
+
+
+def _without_echoes(problems: list[Problem], plain: dict[str, Any]) -> list[Problem]:
+    """One line per mistake: what is wrong in a corpus entry is not repeated by the stages that use it.
+
+    Also what could not be resolved is not reported again as missing.
+    """
+    used: dict[tuple[str, ...], tuple[str, ...]] = {}
+    stages = plain.get("stages")
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        for key, value in stage.items() if isinstance(stage, dict) else ():
+            if isinstance(value, dict) and "use" in value:
+                used["stages", name, key] = ("corpus", str(value["use"]))
+    told: dict[tuple[str, ...], Problem] = {}
+    for problem in problems:
+        origin = used.get(problem.path[:3])
+        path = (*origin, *problem.path[3:]) if origin and len(problem.path) > 3 else problem.path
+        told.setdefault(path, problem)
+    return list(told.values())
