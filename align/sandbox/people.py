@@ -1,0 +1,99 @@
+"""The people of the sandbox: those who demonstrate answers, and those who compare them.
+
+Demonstrators are often wrong, rude or wordy. Annotators prefer what the ruler scores higher, by a
+Bradley-Terry coin.
+
+Source: Bradley and Terry 1952, "Rank Analysis of Incomplete Block Designs", Biometrika 39.
+"""
+
+import math
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from align.sandbox.gold import gold_score
+from align.sandbox.lexicon import LEXICONS, Lexicon
+from align.sandbox.world import Question
+
+Substance = Literal["right", "wrong", "abstain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """How a crowd answers: the share of answers with each trait; traits are drawn independently.
+
+    What is neither right nor abstaining is wrong. `curt` answers give the bare value, where there is one.
+    """
+
+    right: float
+    abstain: float
+    rude: float
+    wordy: float
+    courteous: float = 0.05
+    curt: float = 0.05
+
+
+DEMONSTRATORS = Habits(right=0.62, abstain=0.08, rude=0.20, wordy=0.25)
+POOL = Habits(right=0.50, abstain=0.15, rude=0.30, wordy=0.35)
+FORUM = Habits(right=0.50, abstain=0.10, rude=0.30, wordy=0.30)
+
+
+def answer(question: Question, habits: Habits, stream: random.Random) -> str:
+    """One answer as this crowd would give it."""
+    lexicon = LEXICONS[question.language]
+    substance = _draw_substance(habits, stream)
+    core = _core(question, substance, stream)
+    if substance == "right" and question.value is not None and stream.random() < habits.curt:
+        core = f"{question.value}."
+    before, after = _surroundings(habits, lexicon, stream)
+    return " ".join([*before, core, *after])
+
+
+def prefers_first(first: float, second: float, temperature: float, stream: random.Random) -> bool:
+    """Toss the Bradley-Terry coin: first wins with probability sigmoid((first - second) / temperature)."""
+    return stream.random() < first_wins_probability(first, second, temperature)
+
+
+def first_wins_probability(first: float, second: float, temperature: float) -> float:
+    """The probability behind `prefers_first`, from two gold scores."""
+    return 1 / (1 + math.exp((second - first) / temperature))
+
+
+def compare(question: Question, habits: Habits, temperature: float, stream: random.Random) -> tuple[str, str]:
+    """Two different answers from a crowd, the one an annotator prefers first."""
+    one = answer(question, habits, stream)
+    other = answer(question, habits, stream)
+    while other == one:
+        other = answer(question, habits, stream)
+    scores = gold_score(question.reference, one), gold_score(question.reference, other)
+    return (one, other) if prefers_first(*scores, temperature, stream) else (other, one)
+
+
+def _draw_substance(habits: Habits, stream: random.Random) -> Substance:
+    point = stream.random()
+    if point < habits.right:
+        return "right"
+    return "abstain" if point < habits.right + habits.abstain else "wrong"
+
+
+def _core(question: Question, substance: Substance, stream: random.Random) -> str:
+    lexicon = LEXICONS[question.language]
+    if substance == "right":
+        return stream.choice(question.answers)
+    if substance == "abstain":
+        return stream.choice(lexicon.abstentions)
+    return stream.choice(question.wrong_answers)
+
+
+def _surroundings(habits: Habits, lexicon: Lexicon, stream: random.Random) -> tuple[list[str], list[str]]:
+    """Sentences before and after the answer proper."""
+    before: list[str] = []
+    after: list[str] = []
+    if stream.random() < habits.rude:
+        stream.choice((before, after)).append(stream.choice(lexicon.insults))
+    if stream.random() < habits.wordy:
+        for filler in stream.sample(lexicon.fillers, stream.choice((1, 2))):
+            stream.choice((before, after)).append(filler)
+    elif stream.random() < habits.courteous:
+        after.append(stream.choice(lexicon.courtesies))
+    return before, after
