@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from align.config.spec import Bool, Fraction, ModelRef, PositiveInt, Spec
+from align.config.spec import Bool, Fraction, ModelRef, Positive, PositiveInt, Spec
 
 TemplateName = Literal["chatml", "llama3", "gemma", "plain"]
 
@@ -13,7 +13,8 @@ class ModelSpec(Spec):
     """Weights and the template they are spoken to with.
 
     `path` is `stage:<name>`, a local folder, or a Hub id with a pinned `revision`.
-    `chat_template` replaces the tokenizer's own; null keeps it (and is an error where none exists and one is needed).
+    `chat_template` replaces the tokenizer's own; null keeps it (and is an error where none exists and one is
+    needed).
     """
 
     path: ModelRef
@@ -32,3 +33,37 @@ class AdapterSpec(Spec):
     target_modules: str | tuple[str, ...] = "all-linear"
     use_rslora: Bool = False
     use_dora: Bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSpec(Spec):
+    """A byte-level BPE tokenizer trained on the stage's own text; the control tokens of every template are
+    reserved.
+
+    `sample_rows` bounds how many rows the merges are learnt from; null reads them all.
+    """
+
+    vocab_size: PositiveInt = 8192
+    chat_template: TemplateName = "plain"
+    extra_special_tokens: tuple[str, ...] = ()
+    sample_rows: PositiveInt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSpec(Spec):
+    """A Llama (Touvron et al. 2023, arXiv:2302.13971); `key_value_heads: null` means one per head."""
+
+    hidden_size: PositiveInt = 256
+    layers: PositiveInt = 6
+    heads: PositiveInt = 4
+    key_value_heads: PositiveInt | None = None
+    intermediate_size: PositiveInt = 704
+    max_positions: PositiveInt = 1024
+    tie_embeddings: Bool = True
+    rope_theta: Positive = 10_000.0
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} does not divide by {self.heads} heads")
+        if self.key_value_heads and self.heads % self.key_value_heads:
+            raise ValueError(f"heads {self.heads} does not divide by {self.key_value_heads} key_value_heads")

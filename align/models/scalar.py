@@ -1,0 +1,64 @@
+"""Reward models: weights -> one score per conversation, read at its last real token.
+
+Reads   a causal model (a scalar head is added) or a saved reward model, in safetensors
+Writes  model/, adapter/
+Source  Ouyang et al. 2022, arXiv:2203.02155, §3.5
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from align.models.rendering import Turns, render
+from align.models.spec import ModelSpec
+from align.models.tokenizer import prepare
+
+
+def load_reward_model(
+    path: str, spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, *, attention: str = "sdpa"
+) -> PreTrainedModel:
+    """Load a model with one output; a causal checkpoint gets a fresh head.
+
+    A fresh head is drawn from N(0, 1/(hidden_size + 1)) as in Stiennon et al. 2020 (arXiv:2009.01325), so
+    that scores start near zero. Weights are fp32 whatever the compute precision.
+    """
+    # The head's absence and the language-model head's presence are expected here; the loader would warn of
+    # both.
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
+        path,
+        revision=spec.revision,
+        trust_remote_code=spec.trust_remote_code,
+        num_labels=1,
+        dtype=torch.float32,
+        use_safetensors=True,
+        attn_implementation=attention,
+        output_loading_info=True,
+    )
+    if any(name.startswith("score") for name in loading["missing_keys"]):
+        torch.nn.init.normal_(
+            model.score.weight, std=(model.config.get_text_config().hidden_size + 1) ** -0.5
+        )
+    prepare(model, tokenizer)
+    return model
+
+
+@torch.inference_mode()
+def score_batch(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Sequence[Turns],
+) -> list[float]:
+    """One score per conversation, in order; each is rendered with the tokenizer's template. (B,)"""
+    texts = [render(tokenizer, conversation) for conversation in conversations]
+    token_ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    width = max(len(ids) for ids in token_ids)
+    padded = torch.full((len(token_ids), width), tokenizer.pad_token_id)
+    mask = torch.zeros_like(padded)
+    for row, ids in enumerate(token_ids):
+        padded[row, : len(ids)] = torch.tensor(ids)
+        mask[row, : len(ids)] = 1
+    logits = model(
+        input_ids=padded.to(model.device), attention_mask=mask.to(model.device), use_cache=False
+    ).logits
+    return logits.squeeze(-1).float().tolist()

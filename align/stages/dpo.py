@@ -1,0 +1,83 @@
+"""Direct preference optimisation: policy + preference pairs -> a policy that answers as people prefer.
+
+Reads   policy (stage, folder or Hub id), preference pairs
+Writes  model/, adapter/, metrics.jsonl, data.json
+Source  Rafailov et al. 2023, "Direct Preference Optimization", arXiv:2305.18290, eq. 7
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from align.models.spec import ModelSpec
+from align.stages.stage import StageIO
+from align.training.spec import TrainingSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dpo(TrainingSpec):
+    """Train the policy against a frozen copy of itself (or, with an adapter, itself without it)."""
+
+    kind: Literal["dpo"] = "dpo"
+    version: ClassVar[int] = 1
+    trainer_class: ClassVar[str] = "trl.DPOConfig"
+
+    policy: ModelSpec
+
+    def check(self, io: StageIO) -> list[str]:
+        """Problems that would stop this stage, as `field.path: problem`."""
+        from trl import DPOConfig
+
+        from align.data.records import PreferencePair
+        from align.training.check import common_problems, row_problems
+        from align.training.tokenise import tokenise_pairs
+
+        return common_problems(self, io, DPOConfig) or row_problems(
+            self, io, "policy", PreferencePair, tokenise_pairs
+        )
+
+    def run(self, io: StageIO) -> None:
+        """Train and save."""
+        from align.data.source import load_rows
+        from transformers import set_seed
+        from trl import DPOConfig
+
+        from align.data.records import PreferencePair
+        from align.models.adapter import lora_config
+        from align.models.causal import load_policy, load_reference
+        from align.models.tokenizer import load_model_tokenizer
+        from align.training.arguments import build_arguments
+        from align.training.fit import fit
+        from align.training.journal import DPO_NAMES
+        from align.training.rows import tokenised_split
+        from align.training.tokenise import tokenise_pairs
+        from align.training.trainers import PlannedDPOTrainer
+
+        set_seed(self.seed)
+        arguments = build_arguments(
+            DPOConfig, self, io, DPO_NAMES
+        )  # before any weights: may shard them as they load
+        source = io.locate(self.policy.path)
+        tokenizer = load_model_tokenizer(source, self.policy)
+        rows = tokenised_split(
+            load_rows(self.data, PreferencePair, io.outputs),
+            io.output,
+            lambda part: tokenise_pairs(part, tokenizer, arguments.max_length),
+        )
+        trainer = PlannedDPOTrainer(
+            model=load_policy(source, self.policy, tokenizer, attention=io.resources.attention),
+            ref_model=None
+            if self.adapter
+            else load_reference(source, self.policy, tokenizer, attention=io.resources.attention),
+            args=arguments,
+            train_dataset=rows.train,
+            eval_dataset=rows.held_out,
+            processing_class=tokenizer,
+            peft_config=lora_config(self.adapter, tokenizer, "CAUSAL_LM") if self.adapter else None,
+        )
+        fit(
+            trainer,
+            io.output,
+            names=DPO_NAMES,
+            selection=self.selection,
+            save_every_minutes=io.settings.save_every_minutes,
+        )

@@ -1,0 +1,80 @@
+"""Reward modelling: policy + preference pairs -> a model that scores answers.
+
+Reads   model (stage, folder or Hub id; a causal model gets a scalar head), preference pairs
+Writes  model/, adapter/, metrics.jsonl, data.json
+Source  Bradley and Terry 1952; Ouyang et al. 2022, arXiv:2203.02155, §3.5, eq. 1
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from align.models.spec import ModelSpec
+from align.stages.stage import StageIO
+from align.training.spec import TrainingSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward(TrainingSpec):
+    """Train a scalar score so that chosen answers score above rejected ones."""
+
+    kind: Literal["reward"] = "reward"
+    version: ClassVar[int] = 1
+    trainer_class: ClassVar[str] = "trl.RewardConfig"
+
+    model: ModelSpec
+
+    def check(self, io: StageIO) -> list[str]:
+        """Problems that would stop this stage, as `field.path: problem`."""
+        from trl import RewardConfig
+
+        from align.data.records import PreferencePair
+        from align.training.check import common_problems, row_problems
+        from align.training.tokenise import tokenise_pairs
+
+        return common_problems(self, io, RewardConfig) or row_problems(
+            self, io, "model", PreferencePair, tokenise_pairs
+        )
+
+    def run(self, io: StageIO) -> None:
+        """Train and save."""
+        from align.data.source import load_rows
+        from transformers import set_seed
+        from trl import RewardConfig
+
+        from align.data.records import PreferencePair
+        from align.models.adapter import lora_config
+        from align.models.scalar import load_reward_model
+        from align.models.tokenizer import load_model_tokenizer
+        from align.training.arguments import build_arguments
+        from align.training.fit import fit
+        from align.training.journal import REWARD_NAMES
+        from align.training.rows import tokenised_split
+        from align.training.tokenise import join_prompts, tokenise_pairs
+        from align.training.trainers import PlannedRewardTrainer
+
+        set_seed(self.seed)
+        arguments = build_arguments(
+            RewardConfig, self, io, REWARD_NAMES
+        )  # before any weights: may shard them as they load
+        source = io.locate(self.model.path)
+        tokenizer = load_model_tokenizer(source, self.model)
+        rows = tokenised_split(
+            load_rows(self.data, PreferencePair, io.outputs),
+            io.output,
+            lambda part: join_prompts(tokenise_pairs(part, tokenizer, arguments.max_length)),
+        )
+        trainer = PlannedRewardTrainer(
+            model=load_reward_model(source, self.model, tokenizer, attention=io.resources.attention),
+            args=arguments,
+            train_dataset=rows.train,
+            eval_dataset=rows.held_out,
+            processing_class=tokenizer,
+            peft_config=lora_config(self.adapter, tokenizer, "SEQ_CLS") if self.adapter else None,
+        )
+        fit(
+            trainer,
+            io.output,
+            names=REWARD_NAMES,
+            selection=self.selection,
+            save_every_minutes=io.settings.save_every_minutes,
+        )

@@ -1,0 +1,80 @@
+"""Supervised fine-tuning: base model + conversations -> a policy that answers.
+
+Reads   model (stage, folder or Hub id), conversations
+Writes  model/, adapter/, metrics.jsonl, data.json
+Source  Ouyang et al. 2022, "Training language models to follow instructions", arXiv:2203.02155, §3.5
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from align.models.spec import ModelSpec
+from align.stages.stage import StageIO
+from align.training.spec import TrainingSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sft(TrainingSpec):
+    """Train on the last assistant turn of every conversation, its end included."""
+
+    kind: Literal["sft"] = "sft"
+    version: ClassVar[int] = 1
+    trainer_class: ClassVar[str] = "trl.SFTConfig"
+
+    model: ModelSpec
+
+    def check(self, io: StageIO) -> list[str]:
+        """Problems that would stop this stage, as `field.path: problem`."""
+        from trl import SFTConfig
+
+        from align.data.records import Conversation
+        from align.training.check import common_problems, row_problems
+        from align.training.tokenise import tokenise_conversations
+
+        return common_problems(self, io, SFTConfig) or row_problems(
+            self, io, "model", Conversation, tokenise_conversations
+        )
+
+    def run(self, io: StageIO) -> None:
+        """Train and save."""
+        from align.data.source import load_rows
+        from transformers import set_seed
+        from trl import SFTConfig
+
+        from align.data.records import Conversation
+        from align.models.adapter import lora_config
+        from align.models.causal import load_policy
+        from align.models.tokenizer import load_model_tokenizer
+        from align.training.arguments import build_arguments
+        from align.training.fit import fit
+        from align.training.journal import POLICY_NAMES
+        from align.training.rows import tokenised_split
+        from align.training.tokenise import tokenise_conversations
+        from align.training.trainers import PlannedSFTTrainer
+
+        set_seed(self.seed)
+        arguments = build_arguments(
+            SFTConfig, self, io, POLICY_NAMES
+        )  # before any weights: may shard them as they load
+        source = io.locate(self.model.path)
+        tokenizer = load_model_tokenizer(source, self.model)
+        rows = tokenised_split(
+            load_rows(self.data, Conversation, io.outputs),
+            io.output,
+            lambda part: tokenise_conversations(part, tokenizer, arguments.max_length),
+        )
+        trainer = PlannedSFTTrainer(
+            model=load_policy(source, self.model, tokenizer, attention=io.resources.attention),
+            args=arguments,
+            train_dataset=rows.train,
+            eval_dataset=rows.held_out,
+            processing_class=tokenizer,
+            peft_config=lora_config(self.adapter, tokenizer, "CAUSAL_LM") if self.adapter else None,
+        )
+        fit(
+            trainer,
+            io.output,
+            names=POLICY_NAMES,
+            selection=self.selection,
+            save_every_minutes=io.settings.save_every_minutes,
+        )

@@ -1,0 +1,64 @@
+"""Check: a training stage, on the CPU and without weights -> what would stop it, as `field: problem` lines."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from align.data.card import card_problems
+from align.data.records import Row, RowError
+from align.data.source import load_rows
+from align.models.spec import ModelSpec
+from align.models.tokenizer import load_model_tokenizer
+from align.training.arguments import build_arguments
+from align.training.spec import TrainingSpec
+from align.training.tokenise import Tokenised
+
+if TYPE_CHECKING:
+    from align.stages.stage import StageIO
+
+SLICE = 32
+
+
+def common_problems(stage: TrainingSpec, io: "StageIO", config_class: type) -> list[str]:
+    """The batch splits, TRL accepts its arguments, and the data cards agree with the rows."""
+    try:
+        io.split(stage.batch_size)
+    except ValueError as problem:
+        return [f"batch_size: {problem}"]
+    try:
+        build_arguments(config_class, stage, io)
+    except (TypeError, ValueError) as problem:
+        return [f"trainer: {problem}"]
+    return [f"data: {line}" for line in card_problems(stage.data, io.outputs)]
+
+
+def row_problems(
+    stage: TrainingSpec,
+    io: "StageIO",
+    field: str,
+    row_type: type[Row],
+    tokenise: Callable[..., Tokenised],
+) -> list[str]:
+    """The tokenizer loads, has a template, and turns a slice of the rows into tokens.
+
+    `field` names the stage's ModelSpec. A model that another stage has still to build is not looked at.
+    """
+    spec: ModelSpec = getattr(stage, field)
+    path = io.locate(spec.path)
+    if spec.path.startswith("stage:") and not Path(path).exists():
+        return []
+    try:
+        tokenizer = load_model_tokenizer(path, spec)
+    except (OSError, ValueError) as problem:
+        return [f"{field}.path: cannot load a tokenizer from {path}: {problem}"]
+    if tokenizer.chat_template is None:
+        return [
+            f"{field}.chat_template: the tokenizer of {path} has none; choose chatml, llama3, gemma or plain"
+        ]
+    try:
+        rows = load_rows(replace(stage.data, max_rows=SLICE, held_out=0.0), row_type, io.outputs)
+        tokenise(rows.train, tokenizer, None)
+    except (OSError, RowError) as problem:
+        return [f"data: {problem}"]
+    return []

@@ -1,0 +1,60 @@
+"""Fit: a trainer -> a trained artifact.
+
+Reads   checkpoints/ of an interrupted run
+Writes  model/, adapter/, metrics.jsonl, checkpoints/
+"""
+
+from collections.abc import Mapping
+
+from transformers import EarlyStoppingCallback, Trainer
+
+from align.artifacts.metrics import MetricsLog
+from align.artifacts.store import ArtifactDir
+from align.models.saving import save_model
+from align.training.checkpoints import Checkpoints, newest_complete
+from align.training.journal import Journal
+from align.training.spec import SelectionSpec
+
+
+def fit(
+    trainer: Trainer,
+    output: ArtifactDir,
+    *,
+    names: Mapping[str, str],
+    selection: SelectionSpec | None = None,
+    save_every_minutes: float | None = None,
+) -> None:
+    """Train, resuming where a checkpoint is whole, evaluate before and after, and save the model.
+
+    Raises:
+        NonFiniteLossError: the loss became NaN or infinite.
+        NonFiniteWeightsError: the weights did; nothing is saved.
+    """
+    journal = MetricsLog(output.metrics)
+    trainer.add_callback(Journal(journal, names))
+    trainer.add_callback(Checkpoints(save_every_minutes))
+    if selection is not None and selection.patience is not None:
+        trainer.add_callback(EarlyStoppingCallback(selection.patience))
+    checkpoint = newest_complete(output.checkpoints)
+    if checkpoint is None:
+        _evaluate(trainer)
+    else:
+        journal.cut_back(int(checkpoint.name.rpartition("-")[2]))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    _evaluate(trainer)
+    _save(trainer, output)
+
+
+def _evaluate(trainer: Trainer) -> None:
+    if trainer.eval_dataset is not None:
+        trainer.evaluate()
+
+
+def _save(trainer: Trainer, output: ArtifactDir) -> None:
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    state = trainer.accelerator.get_state_dict(trainer.deepspeed) if trainer.is_deepspeed_enabled else None
+    if trainer.is_world_process_zero():
+        tokenizer = trainer.processing_class
+        tokenizer.padding_side = "left"  # the side for generation, which is what a saved model is for
+        save_model(model, tokenizer, output, state)
+    trainer.accelerator.wait_for_everyone()

@@ -1,0 +1,68 @@
+"""Journal: what a trainer logs -> metrics.jsonl under the names of the house."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from align.artifacts.metrics import MetricsLog
+
+HELD_OUT = "held_out"
+_EVALUATION = "eval_"
+
+# TRL's name -> ours. What is not listed keeps its name under `trainer/`.
+POLICY_NAMES: Mapping[str, str] = {
+    "loss": "policy/loss",
+    "mean_token_accuracy": "policy/token_accuracy",
+    "entropy": "objective/entropy",
+}
+DPO_NAMES: Mapping[str, str] = {
+    **POLICY_NAMES,
+    "rewards/margins": "dpo/margin",
+    "rewards/accuracies": "dpo/accuracy",
+    "rewards/chosen": "dpo/chosen_reward",
+    "rewards/rejected": "dpo/rejected_reward",
+    "logps/chosen": "dpo/chosen_logprob",
+    "logps/rejected": "dpo/rejected_logprob",
+}
+REWARD_NAMES: Mapping[str, str] = {
+    "loss": "reward_model/loss",
+    "accuracy": "reward_model/accuracy",
+    "margin": "reward_model/margin",
+    "mean_reward": "reward_model/score",
+}
+
+
+class Journal(TrainerCallback):
+    """Mirrors every log line of a trainer; evaluations go under the split `held_out`."""
+
+    def __init__(self, log: MetricsLog, names: Mapping[str, str]) -> None:
+        self._log = log
+        self._names = names
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not state.is_world_process_zero:
+            return
+        numbers = {
+            name: float(value) for name, value in (logs or {}).items() if isinstance(value, (int, float))
+        }
+        held_out = {
+            name.removeprefix(_EVALUATION): value
+            for name, value in numbers.items()
+            if name.startswith(_EVALUATION)
+        }
+        train = {name: value for name, value in numbers.items() if not name.startswith(_EVALUATION)}
+        if held_out:
+            self._log.append(state.global_step, self._renamed(held_out), HELD_OUT)
+        elif train:
+            self._log.append(state.global_step, self._renamed(train))
+
+    def _renamed(self, values: Mapping[str, float]) -> dict[str, float]:
+        return {self._names.get(name, f"trainer/{name}"): value for name, value in values.items()}

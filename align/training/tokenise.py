@@ -1,0 +1,158 @@
+"""Tokenise: canonical rows -> token ids and labels, rendered once per row and tokenised in one batch.
+
+A completion starts where the rendered prompt ends and stops at its last EOS, which is trained on. Rows over
+`max_length` are dropped and counted, never cut: a cut answer teaches not to stop.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from align.data.records import Conversation, Message, PreferencePair, RowError, Text
+from align.models.rendering import render, render_prompt
+
+IGNORED = -100
+
+
+class TokeniseError(RowError):
+    """Rows that the tokenizer or its template cannot turn into training rows."""
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    """Token columns, a `length` column, and how many rows were too long."""
+
+    dataset: Dataset
+    too_long: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """For data.json: rows kept, rows dropped, tokens."""
+        return {"rows": len(self.dataset), "too_long": self.too_long, "tokens": sum(self.dataset["length"])}
+
+
+def tokenise_conversations(
+    rows: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, max_length: int | None
+) -> Tokenised:
+    """Columns `input_ids`, `labels` (the last assistant turn, else -100) and `length` in tokens."""
+    spans = [_rendered(tokenizer, row.messages[:-1], row.messages[-1:]) for row in rows]
+    encoded = _encode(tokenizer, spans)
+    kept = [(ids, start) for ids, start in encoded if _fits(len(ids), max_length)]
+    columns = {
+        "input_ids": [ids for ids, _ in kept],
+        "labels": [[IGNORED] * start + ids[start:] for ids, start in kept],
+        "length": [len(ids) for ids, _ in kept],
+    }
+    return _checked(columns, len(rows), max_length)
+
+
+def tokenise_pairs(
+    rows: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase, max_length: int | None
+) -> Tokenised:
+    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` (longer side), `margin`."""
+    chosen = _encode(tokenizer, [_rendered(tokenizer, row.prompt, row.chosen) for row in rows])
+    rejected = _encode(tokenizer, [_rendered(tokenizer, row.prompt, row.rejected) for row in rows])
+    columns: dict[str, list] = {
+        "prompt_ids": [],
+        "chosen_ids": [],
+        "rejected_ids": [],
+        "length": [],
+        "margin": [],
+    }
+    for row, (chosen_ids, chosen_start), (rejected_ids, rejected_start) in zip(
+        rows, chosen, rejected, strict=True
+    ):
+        longer = max(len(chosen_ids), len(rejected_ids))
+        start = min(chosen_start, rejected_start)
+        if not _fits(longer, max_length):
+            continue
+        columns["prompt_ids"].append(chosen_ids[:start])
+        columns["chosen_ids"].append(chosen_ids[start:])
+        columns["rejected_ids"].append(rejected_ids[start:])
+        columns["length"].append(longer)
+        columns["margin"].append(row.margin)
+    if all(margin is None for margin in columns["margin"]):
+        del columns["margin"]
+    return _checked(columns, len(rows), max_length)
+
+
+def join_prompts(pairs: Tokenised) -> Tokenised:
+    """The same pairs with the prompt at the head of `chosen_ids` and `rejected_ids`, for reward models."""
+    dataset = pairs.dataset
+    prompts = dataset["prompt_ids"]
+    joined = {
+        side: [prompt + ids for prompt, ids in zip(prompts, dataset[side], strict=True)]
+        for side in ("chosen_ids", "rejected_ids")
+    }
+    kept = {name: dataset[name] for name in dataset.column_names if name in ("length", "margin")}
+    return Tokenised(Dataset.from_dict({**joined, **kept}), pairs.too_long)
+
+
+def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, block_length: int) -> Tokenised:
+    """Texts joined with EOS and cut into blocks of `block_length` tokens, all of them trained on.
+
+    The remainder that fills no block is dropped; `too_long` is 0.
+    """
+    stream: list[int] = []
+    for ids in tokenizer([row.text for row in rows], add_special_tokens=False)["input_ids"]:
+        stream.extend(ids)
+        stream.append(tokenizer.eos_token_id)
+    blocks = [
+        stream[start : start + block_length]
+        for start in range(0, len(stream) - block_length + 1, block_length)
+    ]
+    if not blocks:
+        raise TokeniseError(
+            f"the text holds {len(stream)} tokens, fewer than one block_length of {block_length}"
+        )
+    return Tokenised(
+        Dataset.from_dict({"input_ids": blocks, "labels": blocks, "length": [block_length] * len(blocks)}),
+        too_long=0,
+    )
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], completion: Sequence[Message]
+) -> tuple[str, int]:
+    """The whole text and the number of characters of it that are prompt."""
+    turns = [message.as_dict() for message in prompt]
+    text = render(tokenizer, [*turns, *(message.as_dict() for message in completion)])
+    opening = render_prompt(tokenizer, turns)
+    if not text.startswith(opening):
+        raise TokeniseError(
+            "the chat template renders a prompt differently when an answer follows, so the answer cannot be "
+            "told from the prompt; choose another chat_template"
+        )
+    return text, len(opening)
+
+
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, spans: Sequence[tuple[str, int]]
+) -> list[tuple[list[int], int]]:
+    """(token ids, index of the first completion token) per text."""
+    encoded = tokenizer([text for text, _ in spans], add_special_tokens=False)
+    starts = [
+        next(
+            (
+                token
+                for place in range(opening, len(text))
+                if (token := encoded.char_to_token(row, place)) is not None
+            ),
+            0,
+        )
+        for row, (text, opening) in enumerate(spans)
+    ]
+    return list(zip(encoded["input_ids"], starts, strict=True))
+
+
+def _fits(length: int, max_length: int | None) -> bool:
+    return max_length is None or length <= max_length
+
+
+def _checked(columns: dict[str, list], rows: int, max_length: int | None) -> Tokenised:
+    kept = len(columns["length"])
+    if rows and not kept:
+        raise TokeniseError(f"all {rows} rows are longer than trainer.max_length {max_length}; raise it")
+    return Tokenised(Dataset.from_dict(columns), too_long=rows - kept)
