@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 
 @dataclass(frozen=True)
@@ -91,4 +91,8 @@ def _from_yaml(value: Any) -> Any:
     return value
 
 
-Plugin = Annotated[PluginSpec, BeforeValidator(_from_yaml)]
+def _to_yaml(value: PluginSpec) -> dict[str, Any]:
+    return {"_target_": value.target, **value.arguments}
+
+
+Plugin = Annotated[PluginSpec, BeforeValidator(_from_yaml), PlainSerializer(_to_yaml)]
