@@ -7,9 +7,30 @@ from typing import Any, Literal
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 
+# Which roles may come straight after which; None stands for the start of a dialogue.
+FOLLOWERS: Mapping[Role | None, tuple[Role, ...]] = {
+    None: ("system", "user"),
+    "system": ("user",),
+    "user": ("assistant",),
+    "assistant": ("user", "tool"),
+    "tool": ("assistant", "tool"),
+}
+
 
 class RowError(ValueError):
-    """A row that does not fit its shape; the reader adds file and line."""
+    """A row that does not fit its shape; the reader adds file and line.
+
+    `reason` is what such rows are counted under when they are dropped: the message without what differs from
+    row to row.
+    """
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
+
+
+class Refusal(RowError):
+    """A row that stops the run whatever `bad_rows` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +84,88 @@ def messages_of(turns: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
     """Build messages from `{"role", "content"}` mappings.
 
     Raises:
-        RowError: a turn lacks a key, has an unknown role, or its content is not text.
+        RowError: a turn is no mapping, has an unknown role, or its content is not text.
     """
     built = []
     for number, turn in enumerate(turns, start=1):
+        if not isinstance(turn, Mapping):
+            raise RowError(
+                f"turn {number} is {type(turn).__name__}, expected a mapping with role and content"
+            )
         role, content = turn.get("role"), turn.get("content")
         if role not in ROLES:
-            raise RowError(f"turn {number}: unknown role {role!r}; expected one of {', '.join(ROLES)}")
+            raise RowError(
+                f"turn {number}: unknown role {role!r}; expected one of {', '.join(ROLES)}",
+                reason="unknown role",
+            )
         if not isinstance(content, str):
-            raise RowError(f"turn {number}: content is {type(content).__name__}, expected text")
+            raise RowError(
+                f"turn {number}: content is {type(content).__name__}, expected text",
+                reason="content is not text",
+            )
         built.append(Message(role, content))
     return tuple(built)
+
+
+def texts_of(row: Row) -> tuple[str, ...]:
+    """Every piece of text in a row that a model may read, in order."""
+    if isinstance(row, Text):
+        return (row.text,)
+    return tuple(message.content for message in messages_in(row))
+
+
+def messages_in(row: Conversation | PreferencePair | Prompt) -> tuple[Message, ...]:
+    """Every turn of a row, the chosen completion before the rejected one."""
+    if isinstance(row, PreferencePair):
+        return row.prompt + row.chosen + row.rejected
+    return row.messages
+
+
+def check_row(row: Row) -> None:
+    """Check that a row can be learnt from: nothing blank, turns in a possible order, the right one last.
+
+    Raises:
+        RowError: the first thing that does not fit.
+    """
+    if isinstance(row, Text):
+        if not row.text.strip():
+            raise RowError("the text is blank")
+    elif isinstance(row, Conversation):
+        _check_turns(row.messages, end="assistant", what="a conversation")
+    elif isinstance(row, Prompt):
+        _check_turns(row.messages, end="user", what="a prompt")
+    else:
+        _check_turns(row.prompt, end="user", what="the prompt of a pair")
+        _check_completion(row, row.chosen, "chosen")
+        _check_completion(row, row.rejected, "rejected")
+
+
+def _check_turns(messages: Sequence[Message], *, end: Role, what: str) -> None:
+    if not messages:
+        raise RowError(f"{what} has no turns")
+    previous: Role | None = None
+    for number, message in enumerate(messages, start=1):
+        if not message.content.strip():
+            raise RowError(f"turn {number} ({message.role}) is blank", reason=f"a blank {message.role} turn")
+        if message.role not in FOLLOWERS[previous]:
+            place = f"follows {previous}" if previous else "comes first"
+            raise RowError(
+                f"turn {number}: {message.role} {place}; expected {' or '.join(FOLLOWERS[previous])}",
+                reason="turns out of order",
+            )
+        previous = message.role
+    last = messages[-1].role
+    if last != end and not (end == "user" and last == "tool"):
+        raise RowError(f"{what} ends with {last}, expected {end}")
+
+
+def _check_completion(pair: PreferencePair, completion: Sequence[Message], name: str) -> None:
+    if not completion:
+        raise RowError(f"{name} has no turns")
+    if any(message.role in ("system", "user") for message in completion):
+        raise RowError(
+            f"{name} goes on past the first answer ({', '.join(message.role for message in completion)}); "
+            "a pair differs in its last answer only",
+            reason="chosen and rejected differ before the last answer",
+        )
+    _check_turns([*pair.prompt, *completion], end="assistant", what=name)

@@ -1,42 +1,97 @@
 """What a dataset is, as configuration: sources, format, mixture, split, screening. Torch-free."""
 
+import codecs
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
 
-from align.config.plugin import Plugin
-from align.config.spec import Bool, ContentPath, Fraction, Int, Positive, PositiveInt, Spec
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from align.config.plugin import Plugin, PluginSpec
+from align.config.spec import LOGISTICS, Bool, ContentMark, Fraction, Int, Positive, PositiveInt, Spec
+from align.data.formats.table import FORMATS
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+_PLUGIN: TypeAdapter[PluginSpec] = TypeAdapter(Plugin)
+
+
+def _format_from_yaml(value: Any) -> str | PluginSpec:
+    """One of the table's names, or a plugin; decided here, so that an error is told once."""
+    if isinstance(value, Mapping | PluginSpec):
+        try:
+            return _PLUGIN.validate_python(value)
+        except ValidationError as cause:
+            raise ValueError(cause.errors()[0]["msg"].removeprefix("Value error, ")) from cause
+    if not isinstance(value, str) or value not in FORMATS:
+        close = get_close_matches(str(value), FORMATS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"no format {value!r} ({', '.join(FORMATS)}, or a `_target_` of your own){hint}")
+    return value
+
+
+FormatName = Annotated[str | PluginSpec, BeforeValidator(_format_from_yaml)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubSource(Spec):
-    """A Hugging Face dataset at a pinned revision (a commit, so that it cannot change under a fingerprint)."""
+    """A Hugging Face dataset at a pinned revision (a commit, so that it cannot change under a fingerprint).
+
+    `unpinned: true` admits a branch or a tag; the rows may then change under a cached result.
+    """
 
     id: str
     revision: str
     config: str | None = None
     split: str = "train"
+    unpinned: Bool = False
+
+    def __post_init__(self) -> None:
+        if not self.unpinned and not COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                f"revision {self.revision!r} of {self.id} is not a commit of 40 hexadecimal digits: pin "
+                "one, or set unpinned: true and accept that the rows may change under a cached result"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec(Spec):
     """One dataset: exactly one of `path`, `hub`, or `generator` with a `path` relative to what it writes.
 
-    `format` names a converter of `align.data.formats`, or is a `_target_` leaf of the user's own.
-    `generator` is a `_target_` leaf called with `folder=...`; it writes the files once, keyed by its arguments.
-    `filter` and `map` are `_target_` leaves that take and return canonical rows (filter returns a bool).
+    `format` names a converter of `align.data.formats`, or is a `_target_` leaf of the user's own. `generator`
+    is a `_target_` leaf called with `folder=...`; it writes the files once, keyed by its arguments. `filter`
+    and `map` are `_target_` leaves that take and return canonical rows (filter returns a bool); `map` runs
+    first.
+
+    `columns` renames, as `{<what the format reads>: <what the file calls it>}`. `card` names
+    `data_cards/<card>.md`, or is the path of a card (beside the generated files, where there is a generator).
+    `max_rows` takes the first rows of the file. `bad_rows` decides about rows that do not fit: stop with file
+    and line, or drop and count by reason. `text_unit` says what one row of a plain text file is; `quoting`
+    whether a table has quoted fields (default: csv has, tsv has not).
     """
 
-    path: ContentPath | None = None
+    path: Annotated[str, ContentMark(unless="generator")] | None = None
     hub: HubSource | None = None
     generator: Plugin | None = None
-    format: str | Plugin
-    card: str | None = None
-    weight: Positive = 1.0
+    format: FormatName
+    card: Annotated[str | None, LOGISTICS] = None
+    weight: Positive | None = None
     max_rows: PositiveInt | None = None
     encoding: str = "utf-8"
+    text_unit: Literal["line", "paragraph", "document"] = "line"
+    quoting: Literal["minimal", "none"] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    bad_rows: Literal["error", "drop"] = "error"
     filter: Plugin | None = None
     map: Plugin | None = None
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give exactly one of `path` (a local file) and `hub` (a Hugging Face dataset)")
+        if self.generator is not None and self.hub is not None:
+            raise ValueError("`generator` writes local files: it goes with `path`, not with `hub`")
+        _check_encoding(self.encoding)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +107,13 @@ class ScreeningSpec(Spec):
 class DataSpec(Spec):
     """A mixture of sources and its split.
 
-    With one source `weight` is irrelevant; with several, rows are drawn in proportion to their weights, a source
-    being repeated (over-sampled) where it is too small. `held_out` is a share below 1 or a number of rows.
+    Without weights the sources are put one after the other, each row once. With weights (all sources or none)
+    rows are in proportion to them, no row is lost, and a source that is too small for its share is repeated.
+
+    `held_out` is a share below 1 or a number of rows. Rows with the same opening user turn always fall on the
+    same side, decided by a hash of that turn and `seed` alone: the same spec gives every stage the same
+    split, and a row stays on its side when others come or go. `max_rows` keeps a sample of that many rows,
+    held-out ones included.
     """
 
     sources: Mapping[str, SourceSpec]
@@ -61,3 +121,28 @@ class DataSpec(Spec):
     held_out: Fraction | PositiveInt = 0.0
     seed: Int = 0
     screening: ScreeningSpec = field(default_factory=ScreeningSpec)
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError("no sources: name at least one dataset")
+        unweighted = [name for name, source in self.sources.items() if source.weight is None]
+        if unweighted and len(unweighted) < len(self.sources):
+            raise ValueError(
+                f"some sources have a weight, these have none: {', '.join(unweighted)}. Weigh all or none"
+            )
+        if isinstance(self.held_out, float) and self.held_out >= 1:
+            raise ValueError(
+                "held_out 1.0 leaves nothing to train on; give a share below 1, or a number of rows"
+            )
+
+
+def _check_encoding(name: str) -> None:
+    """Files are split into lines before they are decoded, so the line end must be the single byte 0x0a."""
+    try:
+        ascii_compatible = codecs.encode("a\n", name) == b"a\n" or codecs.lookup(name).name == "utf-8-sig"
+    except LookupError as cause:
+        raise ValueError(
+            f"unknown encoding {name!r}; for instance utf-8, cp949 (older Korean), latin-1"
+        ) from cause
+    if not ascii_compatible:
+        raise ValueError(f"encoding {name!r} is not ASCII-compatible; convert the file to utf-8 first")

@@ -1,0 +1,63 @@
+"""Reading one field of a raw row, with an error that names what is there instead."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from align.data.records import RowError
+
+
+def field(row: Mapping[str, Any], name: str) -> Any:
+    """The value of a field that must be there.
+
+    Raises:
+        RowError: the row has no such field.
+    """
+    if name not in row:
+        raise RowError(
+            f"no field {name!r}; the row has {', '.join(map(str, row)) or 'no fields'}. "
+            f"Map another one with `columns: {{{name}: <its name>}}`",
+            reason=f"no field {name!r}",
+        )
+    return row[name]
+
+
+def text(row: Mapping[str, Any], name: str) -> str:
+    """A field that must be text; it may be blank.
+
+    Raises:
+        RowError: the field is missing or is not text.
+    """
+    value = field(row, name)
+    if not isinstance(value, str):
+        raise RowError(f"{name} is {_kind(value)}, expected text", reason=f"{name} is not text")
+    return value
+
+
+def optional_text(row: Mapping[str, Any], name: str) -> str:
+    """A field that may be missing or null, which reads as blank.
+
+    Raises:
+        RowError: the field is there and is not text.
+    """
+    return text(row, name) if row.get(name) is not None else ""
+
+
+def turns(row: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    """A field that must be a list of mappings.
+
+    Raises:
+        RowError: the field is missing, is not a list, or holds something else than mappings.
+    """
+    value = field(row, name)
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise RowError(f"{name} is {_kind(value)}, expected a list of turns", reason=f"{name} is not a list")
+    for number, turn in enumerate(value, start=1):
+        if not isinstance(turn, Mapping):
+            raise RowError(
+                f"{name}: turn {number} is {_kind(turn)}, expected a mapping", reason=f"{name} is malformed"
+            )
+    return value
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else type(value).__name__

@@ -1,0 +1,44 @@
+"""Exact duplicates: the same row twice, over all sources of a mixture."""
+
+import hashlib
+from collections.abc import Callable
+
+from align.data.records import Conversation, Message, Prompt, Row, Text
+
+DIGEST_BYTES = 16  # 128 bits: a chance collision among 10^9 rows has odds below 10^-20
+
+
+def duplicates() -> Callable[[Row], bool]:
+    """A check that is True for every row whose text it has been shown before."""
+    seen: set[bytes] = set()
+
+    def seen_before(row: Row) -> bool:
+        digest = content_digest(row)
+        if digest in seen:
+            return True
+        seen.add(digest)
+        return False
+
+    return seen_before
+
+
+def content_digest(row: Row, salt: str = "") -> bytes:
+    """A hash of the row's turns, roles included; references and margins do not count."""
+    total = hashlib.blake2b(salt.encode(), digest_size=DIGEST_BYTES)
+    for part in _parts(row):
+        encoded = part.encode("utf-8", "surrogatepass")
+        total.update(len(encoded).to_bytes(8, "little"))
+        total.update(encoded)
+    return total.digest()
+
+
+def _parts(row: Row) -> list[str]:
+    if isinstance(row, Text):
+        return [row.text]
+    if isinstance(row, Conversation | Prompt):
+        return _turns(row.messages)
+    return [*_turns(row.prompt), "chosen", *_turns(row.chosen), "rejected", *_turns(row.rejected)]
+
+
+def _turns(messages: tuple[Message, ...]) -> list[str]:
+    return [part for message in messages for part in (message.role, message.content)]

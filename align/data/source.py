@@ -1,0 +1,144 @@
+"""Source: a DataSpec -> canonical rows, screened, split and mixed, with a report of every row dropped.
+
+Reads   local files, Hub datasets at a pinned revision, generated files (data/readers, data/generated)
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from align.artifacts.digest import sha256_of
+from align.data.conversion import Converter
+from align.data.errors import DataError
+from align.data.generated import materialise
+from align.data.mixture import chosen, pick, rows_per_source
+from align.data.readers.hub import described, hub_dataset
+from align.data.readers.json_rows import RawRow
+from align.data.readers.local import local_rows
+from align.data.records import Refusal, Row, RowError
+from align.data.report import Report, SourceReport
+from align.data.screening.screen import Screen
+from align.data.spec import DataSpec, SourceSpec
+from align.data.split import is_held_out
+
+BEYOND_MAX_ROWS = "beyond max_rows"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a stage trains on and is validated on; no row is in both.
+
+    Sources stand one after the other in the order of their names, rows in the order of their files: batching
+    shuffles, this does not.
+    """
+
+    train: list[Any]
+    held_out: list[Any]
+    report: Report
+
+
+def load_rows(
+    spec: DataSpec, row_type: type[Row], outputs: Path, *, control_tokens: Sequence[str] = ()
+) -> Rows:
+    """Read, convert, screen, split and mix.
+
+    Args:
+        spec: the dataset.
+        row_type: the row shape that the caller needs.
+        outputs: root of everything written; generated data goes below it.
+        control_tokens: special tokens of the tokenizer, which must not stand in the data.
+
+    Raises:
+        DataError: anything that keeps the data from being used, with file and line and what to do.
+    """
+    screen = Screen(spec.screening, control_tokens)
+    report = Report()
+    pools: dict[str, list[Row]] = {}
+    for name in sorted(spec.sources):
+        source = spec.sources[name]
+        origin, raw_rows, digest = _open(source, outputs)
+        account = report.sources[name] = SourceReport(origin, digest, source.card)
+        convert = Converter(name, source, row_type)
+        pools[name] = list(_kept(source, origin, raw_rows, convert, screen, account))
+        account.kept = len(pools[name])
+        if not pools[name]:
+            raise DataError(_nothing_left(name, account))
+    return _split_and_mix(spec, pools, report)
+
+
+def _open(source: SourceSpec, outputs: Path) -> tuple[str, Iterator[RawRow], str | None]:
+    """(what errors call it, its raw rows, sha256 of the local file)."""
+    if source.hub is not None:
+        numbered = enumerate(hub_dataset(source.hub), start=1)
+        return described(source.hub), ((f"row {number}", row) for number, row in numbered), None
+    file = materialise(source, outputs)
+    rows = local_rows(file, encoding=source.encoding, text_unit=source.text_unit, quoting=source.quoting)
+    return str(file), rows, sha256_of(file) if file.is_file() else None
+
+
+def _kept(
+    source: SourceSpec,
+    origin: str,
+    raw_rows: Iterator[RawRow],
+    convert: Converter,
+    screen: Screen,
+    account: SourceReport,
+) -> Iterator[Row]:
+    """The rows that pass, as they are read; the rest is counted."""
+    kept = 0
+    for place, raw in raw_rows:
+        account.rows_in += 1
+        try:
+            row = convert(raw)
+            reason = "filtered out" if row is None else screen(row)
+        except RowError as cause:
+            if source.bad_rows == "error" or isinstance(cause, Refusal):
+                raise DataError(f"{origin}:{place}: {cause}{_remedy(convert.name, cause)}") from cause
+            row, reason = None, cause.reason
+        if row is None or reason is not None:
+            account.drop(reason or "", f"{origin}:{place}")
+            continue
+        yield row
+        kept += 1
+        if kept == source.max_rows:
+            return
+
+
+def _remedy(name: str, cause: RowError) -> str:
+    if isinstance(cause, Refusal):
+        return ""
+    return f". Correct the row, or set `bad_rows: drop` on source {name!r} to drop and count such rows"
+
+
+def _nothing_left(name: str, account: SourceReport) -> str:
+    if not account.rows_in:
+        return f"{account.origin}: holds no rows (source {name!r})"
+    reasons = "; ".join(f"{count} × {reason}" for reason, count in account.dropped.most_common())
+    return f"{account.origin}: none of its {account.rows_in} rows can be used (source {name!r}): {reasons}"
+
+
+def _split_and_mix(spec: DataSpec, pools: Mapping[str, list[Row]], report: Report) -> Rows:
+    """Sample down to `max_rows`, hold out, then repeat what the weights ask to be repeated."""
+    sizes = {name: len(rows) for name, rows in pools.items()}
+    weights = {name: spec.sources[name].weight for name in pools}
+    counts = rows_per_source(sizes, weights, spec.max_rows)
+    sampled = {
+        name: pick(rows, chosen(len(rows), min(counts[name], len(rows)), f"{spec.seed}:sample:{name}"))
+        for name, rows in pools.items()
+    }
+    every = [row for rows in sampled.values() for row in rows]
+    sides = iter(is_held_out(every, spec.held_out, spec.seed))
+    train: list[Row] = []
+    held_out: list[Row] = []
+    for name, rows in sampled.items():
+        apart = [(row, next(sides)) for row in rows]
+        learnt = [row for row, aside in apart if not aside]
+        repeated = round(counts[name] * len(learnt) / len(rows)) if rows else 0
+        account = report.sources[name]
+        account.leave_out(BEYOND_MAX_ROWS, sizes[name] - len(rows))
+        account.train, account.held_out = repeated, len(rows) - len(learnt)
+        if learnt:
+            train += pick(learnt, chosen(len(learnt), repeated, f"{spec.seed}:repeat:{name}"))
+        held_out += [row for row, aside in apart if aside]
+    return Rows(train, held_out, report)
