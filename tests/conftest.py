@@ -70,7 +70,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Pa
     tokenizer = build_tokenizer(TokenizerSpec(vocab_size=384), texts)
     sizes = ArchitectureSpec(hidden_size=48, layers=2, heads=2, intermediate_size=96, max_positions=256)
     folder = tmp_path_factory.mktemp("tiny_model")
-    build_policy(sizes, tokenizer).save_pretrained(folder)
+    model = build_policy(sizes, tokenizer)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(25)  # as far apart as trained ones, so that an adapter can learn
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -75,6 +75,9 @@ TEMPLATES: Mapping[TemplateName, Template] = {
     "plain": Template(_PLAIN),
 }
 
-CONTROL_TOKENS: tuple[str, ...] = tuple(
-    token for template in TEMPLATES.values() for token in template.special_tokens
+# What a tokenizer of ours sets aside, in the order of the ids: the end of a text, padding, every template's own.
+SPECIAL_TOKENS: tuple[str, ...] = (
+    END_OF_TEXT,
+    PAD_TOKEN,
+    *(token for template in TEMPLATES.values() for token in template.special_tokens),
 )

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from align.models.spec import ModelSpec, TemplateName, TokenizerSpec
-from align.models.templates import CONTROL_TOKENS, END_OF_TEXT, PAD_TOKEN, TEMPLATES
+from align.models.templates import END_OF_TEXT, PAD_TOKEN, SPECIAL_TOKENS, TEMPLATES
 
 # Tokens that published vocabularies set aside for padding, or that nothing trains on.
 _KNOWN_PAD_TOKENS = (PAD_TOKEN, "<pad>", "[PAD]", "<|finetune_right_pad_id|>", END_OF_TEXT)
@@ -87,7 +87,7 @@ def build_tokenizer(spec: TokenizerSpec, texts: Iterable[str]) -> PreTrainedToke
     Raises:
         ValueError: `spec.vocab_size` leaves no room for the 256 bytes and the control tokens.
     """
-    special = [END_OF_TEXT, PAD_TOKEN, *CONTROL_TOKENS, *spec.extra_special_tokens]
+    special = [*SPECIAL_TOKENS, *spec.extra_special_tokens]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if spec.vocab_size < len(special) + len(alphabet):
         raise ValueError(
@@ -104,7 +104,7 @@ def build_tokenizer(spec: TokenizerSpec, texts: Iterable[str]) -> PreTrainedToke
         tokenizer_object=model,
         eos_token=END_OF_TEXT,
         pad_token=PAD_TOKEN,
-        extra_special_tokens=[*CONTROL_TOKENS, *spec.extra_special_tokens],
+        extra_special_tokens=special[2:],
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )

@@ -59,7 +59,7 @@ class Dpo(TrainingSpec):
         source = io.locate(self.policy.path)
         tokenizer = load_model_tokenizer(source, self.policy)
         rows = tokenised_split(
-            load_rows(self.data, PreferencePair, io.outputs),
+            load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
             lambda part: tokenise_pairs(part, tokenizer, arguments.max_length),
         )

@@ -56,6 +56,7 @@ class Pretrain(TrainingSpec):
 
         from align.data.records import Text
         from align.models.causal import build_policy
+        from align.models.templates import SPECIAL_TOKENS
         from align.models.tokenizer import build_tokenizer
         from align.training.arguments import build_arguments
         from align.training.fit import fit
@@ -66,7 +67,7 @@ class Pretrain(TrainingSpec):
 
         set_seed(self.seed)
         arguments = build_arguments(SFTConfig, self, io, POLICY_NAMES)
-        rows = load_rows(self.data, Text, io.outputs)
+        rows = load_rows(self.data, Text, io.outputs, control_tokens=SPECIAL_TOKENS)
         tokenizer = build_tokenizer(
             self.tokenizer, (row.text for row in rows.train[: self.tokenizer.sample_rows])
         )

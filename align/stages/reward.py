@@ -59,7 +59,7 @@ class Reward(TrainingSpec):
         source = io.locate(self.model.path)
         tokenizer = load_model_tokenizer(source, self.model)
         rows = tokenised_split(
-            load_rows(self.data, PreferencePair, io.outputs),
+            load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
             lambda part: join_prompts(tokenise_pairs(part, tokenizer, arguments.max_length)),
         )

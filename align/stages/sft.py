@@ -59,7 +59,7 @@ class Sft(TrainingSpec):
         source = io.locate(self.model.path)
         tokenizer = load_model_tokenizer(source, self.model)
         rows = tokenised_split(
-            load_rows(self.data, Conversation, io.outputs),
+            load_rows(self.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
             lambda part: tokenise_conversations(part, tokenizer, arguments.max_length),
         )

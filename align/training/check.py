@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from align.data.card import card_problems
+from align.data.errors import DataError
 from align.data.records import Row, RowError
 from align.data.source import load_rows
 from align.models.spec import ModelSpec
@@ -57,8 +58,13 @@ def row_problems(
             f"{field}.chat_template: the tokenizer of {path} has none; choose chatml, llama3, gemma or plain"
         ]
     try:
-        rows = load_rows(replace(stage.data, max_rows=SLICE, held_out=0.0), row_type, io.outputs)
+        rows = load_rows(
+            replace(stage.data, max_rows=SLICE, held_out=0.0),
+            row_type,
+            io.outputs,
+            control_tokens=tokenizer.all_special_tokens,
+        )
         tokenise(rows.train, tokenizer, None)
-    except (OSError, RowError) as problem:
+    except (DataError, RowError) as problem:
         return [f"data: {problem}"]
     return []

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
@@ -29,6 +29,6 @@ def tokenised_split(rows: Rows, output: ArtifactDir, tokenise: Tokenise) -> Spli
     held_out = tokenise(rows.held_out) if rows.held_out else None
     counts = {"train": train.counts} | ({"held_out": held_out.counts} if held_out else {})
     output.path.mkdir(parents=True, exist_ok=True)
-    report = {"loaded": asdict(rows.report), "tokenised": counts}
-    (output.path / DATA).write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")
+    report = {"loaded": rows.report.as_dict(), "tokenised": counts}
+    (output.path / DATA).write_text(json.dumps(report, indent=1), encoding="utf-8")
     return Split(train.dataset, held_out.dataset if held_out else None)
