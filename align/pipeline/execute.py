@@ -1,0 +1,164 @@
+"""Execute: a plan -> artifacts; everything is checked before the first stage trains."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from align.artifacts.lineage import build_lineage
+from align.artifacts.lock import Lock, Status
+from align.artifacts.store import Store, check_contents
+from align.config.problem import ConfigError, Problem
+from align.pipeline.job import Job, Outcome, StageJob, write_job
+from align.pipeline.launcher import Launcher, Layout
+from align.pipeline.live import Board, progress
+from align.pipeline.plan import Planned, has_checkpoint
+from align.pipeline.record import RunRecord, StageStatus
+from align.pipeline.run import Run
+from align.stages.stage import RunSettings
+from align.training.spec import TrainingSpec
+
+LOG_LINES = 15  # of a failed stage's log that are shown
+
+
+class StageFailed(RuntimeError):
+    """A stage did not finish; the message is for the user."""
+
+
+def check(run: Run, plan: Sequence[Planned], launcher: Launcher, board: Board) -> None:
+    """Check every stage that would run, in one child on the CPU.
+
+    Raises:
+        ConfigError: the problems of all stages.
+        StageFailed: a check itself broke down.
+    """
+    todo = [item for item in plan if item.state == "run"]
+    board.start("check")
+    job = Job(action="check", stages=tuple(stage_job(run, item) for item in todo))
+    outcome = launcher.perform(job, Layout(), lambda: board.show("check", f"{len(todo)} stages"))
+    if outcome.state == "refused":
+        raise ConfigError([Problem((), line) for line in outcome.messages])
+    if outcome.state == "failed":
+        raise StageFailed(_report("the check", outcome, launcher.log))
+
+
+class Builder:
+    """Builds the stages of one plan, each at most once on any host."""
+
+    def __init__(self, run: Run, store: Store, launcher: Launcher, board: Board, record: RunRecord) -> None:
+        self._run = run
+        self._store = store
+        self._launcher = launcher
+        self._board = board
+        self._record = record
+        self._verified: set[Path] = set()
+
+    def build(self, item: Planned) -> None:
+        """Reuse, resume or run one stage.
+
+        Raises:
+            StageFailed: it failed; whatever was built before stays valid.
+            ConfigError: it met something that the user can put right.
+            ArtifactError: an artifact that it reads is damaged.
+        """
+        started = time.time()
+        self._board.start(item.name)
+        lock = self._lock(item)
+        if lock is None:
+            self._finish(item, "cached", started)
+            return
+        with lock:
+            self._verify_inputs(item)
+            status: StageStatus = "resumed" if has_checkpoint(item.artifact) else "ran"
+            outcome = self._perform(item)
+            if outcome.state != "done":
+                lock.release("failed", "; ".join(outcome.messages))
+                self._finish(item, "failed", started)
+                self._raise(item, outcome)
+            self._commit(item, lock, started)
+        self._finish(item, status, started)
+
+    def _lock(self, item: Planned) -> Lock | None:
+        if item.state == "cached":
+            return None
+
+        def waiting(holder: Status) -> None:
+            self._board.show(item.name, f"waiting for process {holder.pid} on {holder.host}", at_once=True)
+
+        return self._store.acquire(item.artifact, patience=math.inf, waiting=waiting)
+
+    def _verify_inputs(self, item: Planned) -> None:
+        for parent in item.parents.values():
+            if parent.path not in self._verified:
+                check_contents(parent)
+                self._verified.add(parent.path)
+
+    def _perform(self, item: Planned) -> Outcome:
+        job = Job(action="run", stages=(stage_job(self._run, item),))
+        write_job(job, item.artifact.stage_json)
+        total = item.stage.trainer.get("max_steps") if hasattr(item.stage, "trainer") else None
+        return self._launcher.perform(
+            job,
+            layout_of(self._run, item.name),
+            lambda: self._board.show(item.name, progress(item.artifact.metrics, total)),
+        )
+
+    def _commit(self, item: Planned, lock: Lock, started: float) -> None:
+        lineage = build_lineage(
+            stage=item.name,
+            spec=item.stage,
+            fingerprint=item.fingerprint,
+            parents=item.parents,
+            output=item.artifact,
+            hardware=asdict(self._run.hardware),
+            world_size=layout_of(self._run, item.name).ranks,
+            started=started,
+            ended=time.time(),
+        )
+        self._store.commit(lock, lineage)
+
+    def _finish(self, item: Planned, status: StageStatus, started: float) -> None:
+        seconds = 0.0 if item.state == "cached" else time.time() - started
+        self._board.finish(item.name, status, item.artifact.name, seconds)
+        self._record.add(item.name, status, item.artifact, seconds)
+
+    def _raise(self, item: Planned, outcome: Outcome) -> None:
+        if outcome.state == "refused":
+            raise ConfigError([Problem(("stages", item.name), line) for line in outcome.messages])
+        log = item.artifact.log / "rank-0.txt"
+        raise StageFailed(f"{_report(item.name, outcome, log)}\nlog: {log}")
+
+
+def layout_of(run: Run, name: str) -> Layout:
+    """The processes a stage gets: a training stage one per device, any other one."""
+    if not isinstance(run.stages[name], TrainingSpec):
+        return Layout()
+    return Layout(ranks=run.devices, grouped=run.parallel_of(name).deepspeed is not None)
+
+
+def stage_job(run: Run, item: Planned) -> StageJob:
+    """What a worker has to know about one stage."""
+    return StageJob(
+        name=item.name,
+        stage=item.stage,
+        inputs={name: parent.path.resolve() for name, parent in item.parents.items()},
+        output=item.artifact.path.resolve(),
+        outputs=run.paths.outputs.resolve(),
+        resources=replace(run.resources_of(item.name), parallel=run.parallel_of(item.name)),
+        settings=RunSettings(
+            hardware=run.hardware,
+            save_every_steps=run.checkpoints.every_steps,
+            save_every_minutes=run.checkpoints.every_minutes,
+            keep_checkpoints=run.checkpoints.keep,
+            log_every_steps=run.logging.every_steps,
+            trackers=run.tracking.trackers,
+        ),
+    )
+
+
+def _report(what: str, outcome: Outcome, log: Path) -> str:
+    """The error, the end of the log, and what to do about it."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    tail = [f"  | {line}" for line in lines[-LOG_LINES:]]
+    return "\n".join([f"{what} failed: {outcome.messages[0]}", *tail, *outcome.messages[1:]])

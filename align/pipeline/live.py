@@ -1,0 +1,95 @@
+"""Live: one line per stage while a pipeline runs; redrawn on a terminal, plain lines elsewhere."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+PLAIN_EVERY_SECONDS = 30
+TAIL_BYTES = 4096
+SHOWN_METRICS = ("policy/loss", "reward_model/loss")
+
+
+class Board:
+    """The lines of one run. `close` before printing anything else."""
+
+    def __init__(self, stages: Sequence[str], console: Console) -> None:
+        self._console = console
+        self._width = max((len(name) for name in stages), default=0)
+        self._done: list[Text] = []
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._started = self._told = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def start(self, name: str) -> None:
+        """A stage begins: its seconds count from here."""
+        self._started = self._told = time.monotonic()
+        self.show(name, "starting")
+
+    def show(self, name: str, doing: str, *, at_once: bool = False) -> None:
+        """What the stage does right now; without a terminal a line appears now and then, or `at_once`."""
+        now = time.monotonic()
+        line = self._line(name, "running", f"{doing}, {now - self._started:.0f} s")
+        if self._live:
+            self._live.update(Text("\n").join([*self._done, line]), refresh=True)
+        elif at_once or now - self._told >= PLAIN_EVERY_SECONDS:
+            self._told = now
+            self._console.print(line)
+
+    def finish(self, name: str, status: str, artifact: str, seconds: float) -> None:
+        """The stage's last word."""
+        line = self._line(name, status, artifact + (f"  {seconds:.1f} s" if seconds >= 0.05 else ""))
+        self._done.append(line)
+        if self._live:
+            self._live.update(Text("\n").join(self._done), refresh=True)
+        else:
+            self._console.print(line)
+
+    def _line(self, name: str, status: str, rest: str) -> Text:
+        styles = {"failed": "red", "running": "yellow", "cached": "dim"}
+        return Text.assemble(
+            name.ljust(self._width + 2), (status.ljust(9), styles.get(status, "green")), rest
+        )
+
+
+def progress(metrics: Path, total: int | None) -> str:
+    """`step 120/250, loss 1.83` from the newest line of metrics.jsonl."""
+    row = last_row(metrics)
+    if row is None:
+        return "preparing"
+    step = f"step {row['step']}" + (f"/{total}" if total else "")
+    named = next((name for name in SHOWN_METRICS if isinstance(row.get(name), int | float)), None)
+    return f"{step}, loss {row[named]:.3g}" if named else step
+
+
+def last_row(path: Path) -> dict[str, Any] | None:
+    """The newest whole line of a JSON-lines file, read from its end."""
+    if not path.exists():
+        return None
+    with path.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
+        lines = stream.read().split(b"\n")[:-1]
+    for line in reversed(lines):
+        try:
+            row = json.loads(line)
+        except ValueError:  # the first line of the tail may have lost its beginning
+            continue
+        return dict(row)
+    return None

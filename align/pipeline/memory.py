@@ -1,0 +1,18 @@
+"""Memory: recognises that a stage ran out of it, and says which options to set."""
+
+_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether an error of any library means that a device or the host has no memory left."""
+    return isinstance(problem, MemoryError) or any(sign in str(problem).lower() for sign in _SIGNS)
+
+
+def memory_advice(stage: str, micro_batch: int | str) -> str:
+    """What to set, cheapest first; none of it changes what is computed, so nothing else is built again."""
+    now = f" (now {micro_batch})"
+    return (
+        f"{stage} ran out of memory. Set resources.{stage}.micro_batch to a smaller number{now}, "
+        f"resources.{stage}.activation_checkpointing=true, or resources.{stage}.parallel=zero2 or zero3 "
+        "on several devices"
+    )

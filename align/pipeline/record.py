@@ -1,0 +1,56 @@
+"""Record: the run folder, by which a person finds what one command did.
+
+Writes  runs/<name>/{config.yaml, run.json, <stage> -> artifact}
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from align.artifacts.durable import write_json, write_text
+from align.artifacts.runs import link, run_folder
+from align.artifacts.store import ArtifactDir
+
+StageStatus = Literal["cached", "resumed", "ran", "failed"]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What became of one stage."""
+
+    status: StageStatus
+    artifact: str
+    seconds: float
+
+
+class RunRecord:
+    """The folder of one run; `run.json` is whole after every stage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stages: dict[str, StageRecord] = {}
+
+    @classmethod
+    def start(cls, outputs: Path, name: str | None, label: str, config: str) -> "RunRecord":
+        """Make the folder and write the config into it."""
+        record = cls(run_folder(outputs, name, label))
+        write_text(record.folder / "config.yaml", config)
+        return record
+
+    def add(self, name: str, status: StageStatus, artifact: ArtifactDir, seconds: float) -> None:
+        """Note a stage's end and link its artifact."""
+        self.stages[name] = StageRecord(status, artifact.name, round(seconds, 3))
+        if artifact.path.is_dir():
+            link(self.folder, name, artifact)
+        self.write()
+
+    def write(self, error: str | None = None) -> None:
+        """Write run.json."""
+        content = {"stages": {name: asdict(stage) for name, stage in self.stages.items()}, "error": error}
+        write_json(self.folder / "run.json", content)
+
+
+def config_text(config: str, overrides: Sequence[str]) -> str:
+    """config.yaml: the overrides on the first line, then the config as composed."""
+    return f"# {' '.join(overrides) or 'no overrides'}\n{config}"

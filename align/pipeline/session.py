@@ -1,0 +1,100 @@
+"""Session: one bound run, from its plan to its last line on the screen."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from align.artifacts.runs import publish
+from align.artifacts.store import Store
+from align.config.problem import ConfigError, Problem
+from align.pipeline.execute import Builder, check
+from align.pipeline.invocation import Invocation
+from align.pipeline.launcher import Launcher
+from align.pipeline.live import Board
+from align.pipeline.plan import Planned, describe, make_plan, missing_upstream
+from align.pipeline.record import RunRecord, config_text
+from align.pipeline.run import Run
+from align.training.spec import TrainingSpec
+
+
+class Session:
+    """Plans, checks, builds and reports; `folder` is the run folder once there is one."""
+
+    def __init__(self, run: Run, only: str | None, invocation: Invocation, config: str) -> None:
+        self.folder: Path | None = None
+        self._run = run
+        self._only = only
+        self._invocation = invocation
+        self._config = config_text(config, invocation.overrides)
+        self._store = Store(run.paths.outputs)
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def perform(self) -> None:
+        """Do what the run options ask for.
+
+        Raises:
+            ConfigError: something that the user can put right; nothing was written.
+            StageFailed: a stage broke down; those before it are complete.
+        """
+        plan = make_plan(self._run, self._store)
+        if self._run.run.dry_run:
+            self._print(describe(plan))
+            return
+        targets = self._targets(plan)
+        published = self._published(targets)
+        todo = [item for item in targets if item.state == "run"]
+        with (
+            Launcher(self._run.hardware.accelerator) as launcher,
+            Board([item.name for item in targets], self._console) as board,
+        ):
+            if todo:
+                check(self._run, todo, launcher, board)
+            if not self._run.run.check:
+                self._build(targets, launcher, board)
+        if self._run.run.check:
+            self._print(["checked, nothing built:", *describe(targets)])
+        else:
+            self._report(published)
+
+    def _targets(self, plan: Sequence[Planned]) -> Sequence[Planned]:
+        if self._only is None:
+            return plan
+        if problems := missing_upstream(plan, self._run, self._only):
+            raise ConfigError(problems)
+        return [item for item in plan if item.name == self._only]
+
+    def _build(self, targets: Sequence[Planned], launcher: Launcher, board: Board) -> None:
+        options = self._run.run
+        record = RunRecord.start(self._run.paths.outputs, options.name, self._invocation.label, self._config)
+        self.folder = record.folder
+        builder = Builder(self._run, self._store, launcher, board, record)
+        try:
+            for item in targets:
+                builder.build(item)
+        except BaseException as problem:
+            record.write(error=str(problem) or "interrupted")
+            raise
+        record.write()
+
+    def _published(self, targets: Sequence[Planned]) -> Planned | None:
+        """The stage whose model `run.publish` asks for: the last one that trains."""
+        target = self._run.run.publish
+        if target is None:
+            return None
+        trained = [item for item in targets if isinstance(item.stage, TrainingSpec)]
+        if not trained:
+            raise ConfigError([Problem(("run", "publish"), "no stage here trains a model")])
+        if trained[-1].state == "run" and target.exists() and (target.is_file() or any(target.iterdir())):
+            raise ConfigError([Problem(("run", "publish"), f"{target} is not empty; name another folder")])
+        return trained[-1]
+
+    def _report(self, published: Planned | None) -> None:
+        if published is not None and self._run.run.publish is not None:
+            publish(published.artifact, self._run.run.publish)
+        self._print([str(self.folder)])
+
+    def _print(self, lines: Sequence[str]) -> None:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,145 @@
+"""Worker: the child process of a pipeline; it reads jobs, checks or runs their stages, and writes outcomes.
+
+python -m align.pipeline.worker --parent PID -           jobs named on standard input, one path per line
+python -m align.pipeline.worker --parent PID --ranks 2 job.json      the same job on two processes
+python -m align.pipeline.worker outputs/artifacts/dpo-4bfd51e3d392/stage.json --output /tmp/again
+                                                         a finished stage once more, somewhere else
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+
+from torch.distributed.run import main as torchrun
+
+from align.config.problem import ConfigError, Problem
+from align.data.errors import DataError
+from align.data.records import RowError
+from align.pipeline.job import Job, Outcome, StageJob, read_job, write_outcome
+from align.pipeline.memory import is_out_of_memory, memory_advice
+from align.runtime.processes import die_with_parent, join_group, leave_group, rank, start_afresh
+
+USER_ERRORS = (ConfigError, DataError, RowError)  # what the user can put right; anything else is a failure
+MODULE = "align.pipeline.worker"
+EXIT_CODES = {"done": 0, "failed": 1, "refused": 2}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Work through the jobs; the exit code is the last outcome's."""
+    given = _arguments().parse_args(argv)
+    if given.parent:
+        die_with_parent(given.parent)
+    if given.ranks:
+        again = [] if given.output is None else ["--output", str(given.output)]
+        group = ["--standalone", "--local_addr", "127.0.0.1", "--nproc_per_node", str(given.ranks)]
+        torchrun([*group, "-m", MODULE, "--parent", str(os.getpid()), *again, str(given.job)])
+        return 0
+    last = "done"
+    for path in _paths(given.job):
+        outcome = perform(path, given.output)
+        write_outcome(outcome, path, rank())
+        last = outcome.state
+    leave_group()
+    return EXIT_CODES[last]
+
+
+def perform(path: Path, output: Path | None = None) -> Outcome:
+    """Check or run what the job says, and turn whatever happens into an outcome."""
+    job = read_job(path)
+    environment = dict(os.environ)
+    try:
+        join_group(job.stages[0].settings.hardware.accelerator)
+        if job.action == "check":
+            found = tuple(line for stage_job in job.stages for line in _check(stage_job))
+            return Outcome(state="refused" if found else "done", messages=found)
+        for stage_job in job.stages:
+            _run(stage_job if output is None else replace(stage_job, output=output))
+        return Outcome(state="done")
+    except Exception as problem:  # the process boundary: everything becomes a message to the parent
+        traceback.print_exc()
+        return _refused_or_failed(problem, job)
+    finally:
+        os.environ.clear()  # libraries leave settings behind, such as accelerate's mixed precision
+        os.environ.update(environment)
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _check(job: StageJob) -> list[str]:
+    names = {item.name for item in fields(job.stage)}
+    return [
+        f"stages.{job.name}.{line}"
+        if line.split(":")[0].split(".")[0] in names
+        else f"stages.{job.name}: {line}"
+        for line in job.stage.check(job.io())
+    ]
+
+
+def _run(job: StageJob) -> None:
+    io = job.io()
+    if io.output.is_complete:
+        raise ConfigError([Problem((), f"{io.output.path} is finished; name another folder with --output")])
+    with _logged_to(io.output.log / f"rank-{rank()}.txt"):
+        start_afresh(job.stage.seed)
+        job.stage.run(io)
+
+
+def _refused_or_failed(problem: Exception, job: Job) -> Outcome:
+    messages = [f"{type(problem).__name__}: {problem}"]
+    if isinstance(problem, USER_ERRORS):
+        return Outcome(state="refused", messages=(str(problem),))
+    if is_out_of_memory(problem):
+        current = job.stages[-1]
+        messages.append(memory_advice(current.name, current.resources.micro_batch))
+    return Outcome(state="failed", messages=tuple(messages))
+
+
+def _paths(given: str) -> Iterator[Path]:
+    """The one job named on the command line, or those that arrive on standard input."""
+    if given != "-":
+        yield Path(given)
+    else:
+        yield from (Path(line.rstrip("\n")) for line in sys.stdin)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}")
+    parser.add_argument(
+        "job", help="a job file, such as an artifact's stage.json; - reads paths from standard input"
+    )
+    parser.add_argument("--output", type=Path, help="write to this folder instead of the one the job names")
+    parser.add_argument("--ranks", type=int, help="start this many processes for the job")
+    parser.add_argument("--parent", type=int, help="end when this process, the caller, ends")
+    return parser
+
+
+@contextmanager
+def _logged_to(path: Path) -> Iterator[None]:
+    """Send all that this process and its libraries print to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
