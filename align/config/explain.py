@@ -123,6 +123,11 @@ def _said_by_a_validator(found: _Found) -> Iterator[Problem]:
     for line in str(found.error["ctx"]["error"]).splitlines():
         head, colon, rest = line.partition(": ")
         if colon and head.split(".")[0] in keys:
-            yield Problem((*found.path, *head.split(".")), rest)
+            yield Problem((*found.path, *head.split(".")), _named(rest, found.path))
         else:
-            yield Problem(found.path, line)
+            yield Problem(found.path, _named(line, found.path))
+
+
+def _named(message: str, path: tuple[str, ...]) -> str:
+    """A stage's checks do not know what it is called; they write `resources.<stage>` and the like."""
+    return message.replace("<stage>", path[1]) if path[:1] == ("stages",) and len(path) > 1 else message
