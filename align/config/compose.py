@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from align.config.explain import explain
+from align.config.groups import choose_parallel
 from align.config.preprocess import preprocess
 from align.config.problem import ConfigError, Problem
 from align.config.schema import stage_types
@@ -54,6 +55,7 @@ def bind(cfg: DictConfig, root: type[T], *, only: str | None = None) -> T:
     plain = _plain(cfg, (), problems)
     if only is not None and isinstance(plain.get("run"), dict):
         plain["run"]["only"] = only
+    problems += choose_parallel(plain.get("resources"))
     completed, more = preprocess(plain, stage_types(root))
     problems = [problem for problem in problems if _is_kept(problem.path, plain, completed)]
     try:

@@ -71,8 +71,15 @@ def _keep_only(plain: Plain) -> list[Problem]:
     if only is None:
         return []
     if only not in plain["stages"]:
-        return [Problem(("run", "only"), _no_such_stage(str(only), list(plain["stages"])))]
+        missing = _no_such_stage(str(only), list(plain["stages"]))
+        return [Problem(("stages", str(only)), f"{missing}; another pipeline=... may have it")]
     kept = ancestors(plain["stages"], only)
+    if any(
+        _referred(text) not in {None, *plain["stages"]}
+        for name in kept
+        for text in _strings(plain["stages"][name])
+    ):
+        return []  # a reference to nothing, perhaps: binding tells, and names all stages it may have meant
     plain["stages"] = {name: stage for name, stage in plain["stages"].items() if name in kept}
     used = {used for _, stage in _stages(plain) for value in stage.values() if (used := _used(value))}
     if isinstance(plain.get("corpus"), dict):
@@ -99,9 +106,14 @@ def ancestors(stages: Mapping[str, Any], name: str) -> set[str]:
         waiting += [
             parent
             for text in _strings(stages[current])
-            if text.startswith(REFERENCE_PREFIX) and (parent := text.removeprefix(REFERENCE_PREFIX)) in stages
+            if (parent := _referred(text)) is not None and parent in stages
         ]
     return found
+
+
+def _referred(text: str) -> str | None:
+    """The stage that a text names, if it is a reference."""
+    return text.removeprefix(REFERENCE_PREFIX) if text.startswith(REFERENCE_PREFIX) else None
 
 
 def _strings(value: Any) -> Iterator[str]:
