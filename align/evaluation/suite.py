@@ -10,9 +10,9 @@ from align.data.spec import SourceSpec
 class SuiteSpec(Spec):
     """Prompts that every checkpoint answers.
 
-    `source` yields `Prompt` rows; `source.max_rows` bounds their number. Each key in `groups` names an entry of the
-    prompts' `reference`: beside the whole suite, the prompts of each value of it are reported on their own, as
-    `<suite>/<key>=<value>`.
+    `source` yields `Prompt` rows; `source.max_rows` bounds their number. Each key in `groups` names an
+    entry of the prompts' `reference`: beside the whole suite, the prompts of each value of it are
+    reported on their own, as `<suite>/<key>=<value>`.
     """
 
     source: SourceSpec

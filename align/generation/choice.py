@@ -1,0 +1,58 @@
+"""One decoding step: logits -> next token, greedy or by a random draw that belongs to the row."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from align.generation.decoding import DecodingSpec
+
+
+def shaping(decoding: DecodingSpec) -> Callable[[Tensor], Tensor]:
+    """What turns logits (B, V) into those of the distribution that `decoding` samples from.
+
+    Temperature comes first, then top-k, then top-p; an excluded token's logit becomes -inf.
+    """
+    steps: list[Callable[..., Tensor]] = []
+    if decoding.temperature not in (0.0, 1.0):
+        steps.append(TemperatureLogitsWarper(decoding.temperature))
+    if decoding.top_k:
+        steps.append(TopKLogitsWarper(decoding.top_k))
+    if decoding.top_p < 1:
+        steps.append(TopPLogitsWarper(decoding.top_p))
+
+    def shaped(logits: Tensor) -> Tensor:
+        for step in steps:
+            logits = step(None, logits)  # the first argument, the text so far, is read by none of them
+        return logits
+
+    return shaped
+
+
+def row_uniforms(seed: int, rows: Sequence[int], steps: int) -> Tensor:
+    """Random numbers in [0, 1), one per row and step: (B, steps), float32, on the CPU.
+
+    A row's numbers depend on `seed` and on the row's own number only, not on its neighbours in a batch, so
+    that batching never changes what is sampled.
+    """
+    keys = (np.array([seed % 2**64, row], dtype=np.uint64) for row in rows)
+    streams = [np.random.Generator(np.random.Philox(key=key)) for key in keys]
+    return torch.from_numpy(np.stack([stream.random(steps, dtype=np.float32) for stream in streams]))
+
+
+def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Sample from softmax(logits) by inverting its distribution function.
+
+    Args:
+        logits: unnormalised log-probabilities, -inf where a token is excluded. (B, V)
+        uniforms: one number in [0, 1) per row. (B,)
+
+    Returns:
+        Token ids. (B,)
+    """
+    # Double precision: summing a large vocabulary in single precision would misplace the last tokens.
+    cumulative = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
+    threshold = uniforms.to(cumulative) * cumulative[:, -1]
+    return torch.searchsorted(cumulative, threshold[:, None], right=True)[:, 0]

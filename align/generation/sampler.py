@@ -1,0 +1,151 @@
+"""Sampler: prompts -> completions; the in-process one runs a transformers model."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from align.data.records import Message
+from align.generation.batch import decode
+from align.generation.choice import draw, row_uniforms, shaping
+from align.generation.decoding import DecodingSpec
+from align.models.rendering import render_prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model answered; `tokens` keeps the stop token that `text` leaves out."""
+
+    text: str
+    tokens: tuple[int, ...]
+    ended: bool
+
+
+class Sampler(Protocol):
+    """Answers prompts. Rollouts, evaluation and chat see a model through this."""
+
+    def complete(self, prompts: Sequence[tuple[Message, ...]]) -> list[Completion]:
+        """One completion per prompt, in the prompts' order."""
+        ...
+
+
+def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids that end a completion: all EOS ids of the generation config, and the tokenizer's own."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    listed = configured if isinstance(configured, list) else [configured]
+    return sorted({token for token in (*listed, tokenizer.eos_token_id) if token is not None})
+
+
+def batches_by_length(lengths: Sequence[int], new_tokens: int, batch_tokens: int) -> Iterator[list[int]]:
+    """Row numbers in batches of similar length, longest first, so that a batch too large fails at once.
+
+    A batch holds at most `batch_tokens` tokens, padding and `new_tokens` per row included, or a single row.
+    """
+    longest_first = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    start = 0
+    while start < len(longest_first):
+        rows = max(1, batch_tokens // (lengths[longest_first[start]] + new_tokens))
+        yield longest_first[start : start + rows]
+        start += rows
+
+
+class TransformersSampler:
+    """Samples from a model in this process.
+
+    Nothing but the EOS ids is read from the checkpoint's generation config: `decoding` is complete. Ids
+    beyond the tokenizer (padded embedding rows) and the padding id are never chosen.
+
+    The same prompts in the same order give the same completions. The random numbers of a prompt depend on
+    `decoding.seed` and its position in `prompts` alone; batch composition can change a completion only
+    through the rounding of matrix products, where two tokens are nearly tied.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        decoding: DecodingSpec,
+        *,
+        batch_tokens: int = 8192,
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._decoding = decoding
+        self._batch_tokens = batch_tokens
+        self._shaped = shaping(decoding)
+        self._stop = torch.tensor(stop_ids(model, tokenizer), device=model.device)
+        self._forbidden = self._forbidden_ids()
+
+    def complete(self, prompts: Sequence[tuple[Message, ...]]) -> list[Completion]:
+        """One completion per prompt, in the prompts' order.
+
+        Raises:
+            ValueError: a prompt and `max_new_tokens` together do not fit the model's context.
+        """
+        rendered = self._rendered(prompts)
+        self._refuse_overlong(rendered)
+        completions: dict[int, Completion] = {}
+        lengths = [len(ids) for ids in rendered]
+        with evaluating(self._model):
+            for rows in batches_by_length(lengths, self._decoding.max_new_tokens, self._batch_tokens):
+                answers = self._decode([rendered[row] for row in rows], rows)
+                completions.update(zip(rows, map(self._completion, answers), strict=True))
+        return [completions[row] for row in range(len(prompts))]
+
+    def _rendered(self, prompts: Sequence[tuple[Message, ...]]) -> list[list[int]]:
+        turns = ([message.as_dict() for message in prompt] for prompt in prompts)
+        texts = [render_prompt(self._tokenizer, prompt) for prompt in turns]
+        return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+    def _refuse_overlong(self, rendered: Sequence[Sequence[int]]) -> None:
+        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        longest = max(map(len, rendered), default=0)
+        if context is not None and longest + self._decoding.max_new_tokens > context:
+            raise ValueError(
+                f"a prompt of {longest} tokens and max_new_tokens={self._decoding.max_new_tokens} exceed the "
+                f"model's context of {context} tokens; filter the prompts or lower decoding.max_new_tokens"
+            )
+
+    def _decode(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> list[list[int]]:
+        decoding = self._decoding
+        uniforms = (
+            row_uniforms(decoding.seed, rows, decoding.max_new_tokens) if decoding.temperature else None
+        )
+
+        def choose(logits: Tensor, batch_rows: Tensor, step: int) -> Tensor:
+            logits = logits.masked_fill(self._forbidden, -torch.inf)
+            if uniforms is None:
+                return logits.argmax(dim=-1)
+            return draw(self._shaped(logits), uniforms[batch_rows.cpu(), step])
+
+        pad = self._tokenizer.pad_token_id or 0
+        return decode(self._model, prompts, choose, stop=self._stop, pad=pad, steps=decoding.max_new_tokens)
+
+    def _completion(self, tokens: list[int]) -> Completion:
+        ended = tokens[-1] in self._stop.tolist()
+        text = str(self._tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True))
+        return Completion(text.strip(), tuple(tokens), ended)
+
+    def _forbidden_ids(self) -> Tensor:
+        """True where an id must not be chosen: (V,)."""
+        vocabulary = self._model.config.get_text_config().vocab_size
+        forbidden = torch.arange(vocabulary, device=self._model.device) >= len(self._tokenizer)
+        pad = self._tokenizer.pad_token_id
+        if pad is not None and pad not in self._stop.tolist():
+            forbidden[pad] = True
+        return forbidden
+
+
+@contextmanager
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Dropout off inside, the model's own mode restored after."""
+    was_training = model.training
+    model.train(False)
+    try:
+        yield
+    finally:
+        model.train(was_training)
