@@ -59,7 +59,7 @@ def texts(conversations: list[Conversation]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
-    """A folder with a random two-layer Llama and its tokenizer, as pretraining would leave it."""
+    """A folder with a two-layer Llama that has read the toy texts for a second, and its tokenizer."""
     import torch
 
     from align.models.causal import build_policy
@@ -69,10 +69,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Pa
     torch.manual_seed(0)
     tokenizer = build_tokenizer(TokenizerSpec(vocab_size=384), texts)
     sizes = ArchitectureSpec(hidden_size=48, layers=2, heads=2, intermediate_size=96, max_positions=256)
-    folder = tmp_path_factory.mktemp("tiny_model")
     model = build_policy(sizes, tokenizer)
-    with torch.no_grad():
-        model.get_input_embeddings().weight.mul_(25)  # as far apart as trained ones, so that an adapter can learn
+    batch = tokenizer([f"{text}{tokenizer.eos_token}" for text in texts], padding=True, return_tensors="pt")
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(150):
+        optimiser.zero_grad()
+        model(**batch, labels=labels).loss.backward()
+        optimiser.step()
+    folder = tmp_path_factory.mktemp("tiny_model")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -16,12 +16,12 @@ from align.stages.sft import Sft
 from align.stages.stage import StageIO
 from tests.stages.conftest import Place
 
-ADAPTERS = pytest.mark.parametrize("adapter", [None, AdapterSpec(rank=16, alpha=32)], ids=["full", "lora"])
+ADAPTERS = pytest.mark.parametrize("adapter", [None, AdapterSpec(rank=32, alpha=64)], ids=["full", "lora"])
 COMMON = {"precision": "fp32", "batch_size": 16, "seed": 0}
 
 
 def trainer(steps: int, learning_rate: float) -> dict[str, object]:
-    return {"max_steps": steps, "learning_rate": learning_rate, "lr_scheduler_type": "constant"}
+    return {"max_steps": steps, "learning_rate": learning_rate, "lr_scheduler_type": "cosine"}
 
 
 def last(io: StageIO, name: str) -> float:
@@ -35,7 +35,7 @@ def test_pretrain_overfits(place: Place, text_data: DataSpec) -> None:
         tokenizer=TokenizerSpec(vocab_size=384),
         architecture=ArchitectureSpec(hidden_size=64, layers=2, heads=2, intermediate_size=128, max_positions=64),
         block_length=32,
-        trainer=trainer(150, 1e-2),
+        trainer=trainer(150, 5e-3),
         **COMMON,
     )
 
@@ -57,7 +57,7 @@ def test_sft_overfits(
         model=ModelSpec(path=str(tiny_model)),
         data=dialogue_data,
         adapter=adapter,
-        trainer=trainer(120, 1e-2 if adapter is None else 5e-2),
+        trainer=trainer(120, 5e-3),
         **COMMON,
     )
 
