@@ -3,6 +3,7 @@
 Importing this module registers the Hydra node `schema/open_stages`.
 """
 
+import re
 from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from align.config.explain import explain
 from align.config.groups import choose_parallel
-from align.config.preprocess import preprocess
+from align.config.preprocess import preprocess, used_entry
 from align.config.problem import ConfigError, Problem
 from align.config.schema import stage_types
 from align.config.secret import masked
@@ -57,13 +58,14 @@ def bind(cfg: DictConfig, root: type[T], *, only: str | None = None) -> T:
         plain["run"]["only"] = only
     problems += choose_parallel(plain.get("resources"))
     completed, more = preprocess(plain, stage_types(root))
-    problems = [problem for problem in problems if _is_kept(problem.path, plain, completed)]
+    problems = [problem for problem in problems if _is_kept(problem.path, plain, completed)] + more
     try:
         bound = TypeAdapter(root).validate_python(completed)
     except ValidationError as failure:
-        more += explain(failure, root)
-    if problems := _without_echoes([*problems, *more], plain):
-        raise ConfigError(problems)
+        found = [_at_its_source(problem, plain) for problem in explain(failure, root)]
+        problems += [problem for problem in found if not _is_told(problem, problems)]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
     return bound
 
 
@@ -87,8 +89,14 @@ def _plain(node: Any, path: tuple[str, ...], problems: list[Problem]) -> Any:
             else:
                 plain[str(key)] = _plain(node[key], here, problems)
         except OmegaConfBaseException as cause:
-            problems.append(Problem(here, str(cause).splitlines()[0]))
+            problems.append(Problem(here, _reason(cause)))
     return plain
+
+
+def _reason(cause: OmegaConfBaseException) -> str:
+    """The first line, without what wraps a resolver's own words (`oc.env` about an unset variable)."""
+    first = str(cause).splitlines()[0]
+    return re.sub(r"^\w+ raised while resolving interpolation: ", "", first).strip('"')
 
 
 def _is_kept(path: tuple[str, ...], plain: dict[str, Any], completed: dict[str, Any]) -> bool:
@@ -102,20 +110,15 @@ def _is_kept(path: tuple[str, ...], plain: dict[str, Any], completed: dict[str, 
     return True
 
 
-def _without_echoes(problems: list[Problem], plain: dict[str, Any]) -> list[Problem]:
-    """One line per mistake: what is wrong in a corpus entry is not repeated by the stages that use it.
+def _at_its_source(problem: Problem, plain: dict[str, Any]) -> Problem:
+    """What is wrong with data that a stage uses is wrong in the corpus, and told once for all users."""
+    match problem.path:
+        case ("stages", stage, key, _, *_) if entry := used_entry(plain["stages"][stage].get(key)):
+            return Problem(("corpus", entry, *problem.path[3:]), problem.message)
+    return problem
 
-    Also what could not be resolved is not reported again as missing.
-    """
-    used: dict[tuple[str, ...], tuple[str, ...]] = {}
-    stages = plain.get("stages")
-    for name, stage in stages.items() if isinstance(stages, dict) else ():
-        for key, value in stage.items() if isinstance(stage, dict) else ():
-            if isinstance(value, dict) and "use" in value:
-                used["stages", name, key] = ("corpus", str(value["use"]))
-    told: dict[tuple[str, ...], Problem] = {}
-    for problem in problems:
-        origin = used.get(problem.path[:3])
-        path = (*origin, *problem.path[3:]) if origin and len(problem.path) > 3 else problem.path
-        told.setdefault(path, problem)
-    return list(told.values())
+
+def _is_told(problem: Problem, earlier: list[Problem]) -> bool:
+    """Whether a problem follows from an earlier one: a value that was not resolved is not missing, too."""
+    depth = len(problem.path)
+    return depth > 0 and any(other.path[:depth] == problem.path for other in earlier)

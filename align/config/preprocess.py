@@ -81,7 +81,7 @@ def _keep_only(plain: Plain) -> list[Problem]:
     ):
         return []  # a reference to nothing, perhaps: binding tells, and names all stages it may have meant
     plain["stages"] = {name: stage for name, stage in plain["stages"].items() if name in kept}
-    used = {used for _, stage in _stages(plain) for value in stage.values() if (used := _used(value))}
+    used = {used for _, stage in _stages(plain) for value in stage.values() if (used := used_entry(value))}
     if isinstance(plain.get("corpus"), dict):
         plain["corpus"] = {name: entry for name, entry in plain["corpus"].items() if name in used}
     if isinstance(plain.get("resources"), dict):
@@ -124,7 +124,7 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _used(value: Any) -> str | None:
+def used_entry(value: Any) -> str | None:
     """The corpus entry that a stage's field names by `{use: entry}`."""
     return str(value["use"]) if isinstance(value, dict) and "use" in value else None
 
@@ -132,8 +132,8 @@ def _used(value: Any) -> str | None:
 def _use_corpus(plain: Plain, stage_name: str, stage: Plain) -> list[Problem]:
     problems: list[Problem] = []
     corpus = section(plain, "corpus")
-    for key, value in stage.items():
-        if (entry := _used(value)) is None:
+    for key, value in list(stage.items()):
+        if (entry := used_entry(value)) is None:
             continue
         path = ("stages", stage_name, key)
         if entry not in corpus:
@@ -146,7 +146,10 @@ def _use_corpus(plain: Plain, stage_name: str, stage: Plain) -> list[Problem]:
             for extra in value
             if extra != "use"
         ]
-        stage[key] = copy.deepcopy(corpus.get(entry))
+        if entry in corpus:
+            stage[key] = copy.deepcopy(corpus[entry])
+        else:
+            del stage[key]
     return problems
 
 
