@@ -10,6 +10,7 @@ from transformers import EarlyStoppingCallback, Trainer
 
 from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
+from align.data.contract import contract_of
 from align.models.saving import save_model
 from align.training.checkpoints import Checkpoints, newest_complete
 from align.training.journal import Journal
@@ -57,4 +58,5 @@ def _save(trainer: Trainer, output: ArtifactDir) -> None:
         tokenizer = trainer.processing_class
         tokenizer.padding_side = "left"  # the side for generation, which is what a saved model is for
         save_model(model, tokenizer, output, state)
+        contract_of(tokenizer).save(output.model)
     trainer.accelerator.wait_for_everyone()

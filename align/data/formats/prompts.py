@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from align.data.formats.fields import field, turns
-from align.data.records import Message, Prompt, messages_of
+from align.data.records import Message, PreferencePair, Prompt, messages_of
 
 
 def prompts(row: Mapping[str, Any]) -> Prompt:
@@ -20,3 +20,8 @@ def prompts(row: Mapping[str, Any]) -> Prompt:
     if reference is None:
         return Prompt(asked)
     return Prompt(asked, reference if isinstance(reference, Mapping) else {"answer": reference})
+
+
+def asked(row: PreferencePair) -> Prompt:
+    """A `map` that keeps of a preference pair what was asked."""
+    return Prompt(row.prompt)
