@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from align.artifacts.durable import write_json
 
@@ -21,12 +22,13 @@ class Digests:
 
     def __init__(self, cache: Path | None = None) -> None:
         self._cache = cache
-        self._known: dict[str, list[int | str]] = {}
+        self._known: dict[str, Any] = {}
         if cache is not None and cache.exists():
             try:
-                self._known = json.loads(cache.read_text(encoding="utf-8"))
+                known = json.loads(cache.read_text(encoding="utf-8"))
             except ValueError:  # a damaged cache costs time, nothing else
-                self._known = {}
+                known = None
+            self._known = known if isinstance(known, dict) else {}
 
     def file(self, path: Path) -> str:
         """sha256 of a file's bytes."""
@@ -49,9 +51,11 @@ class Digests:
         return total.hexdigest()
 
     def _lookup(self, path: Path) -> str | None:
-        size, modified, digest = self._known.get(str(path.resolve()), (-1, -1, ""))
         status = path.stat()
-        return str(digest) if (size, modified) == (status.st_size, status.st_mtime_ns) else None
+        match self._known.get(str(path.resolve())):
+            case [status.st_size, status.st_mtime_ns, str(digest)]:
+                return digest
+        return None
 
     def _remember(self, fresh: dict[Path, str]) -> None:
         for path, digest in fresh.items():

@@ -139,11 +139,7 @@ class Lock:
 
 def read_status(folder: Path) -> Status | None:
     """Who holds a folder or held it last; None where nobody ever did."""
-    claim = _highest_claim(folder)
-    status = _parsed(folder / STATUS)
-    if status is not None and status.claim >= claim:
-        return status
-    return _parsed(folder / f"{CLAIM}{claim:06d}") or status  # claimed, and the status not yet written
+    return _holder(folder, _highest_claim(folder))
 
 
 def acquire(folder: Path, interval: float = INTERVAL) -> Lock:
@@ -153,10 +149,11 @@ def acquire(folder: Path, interval: float = INTERVAL) -> Lock:
         HeldError: somebody else is alive and building it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    holder = read_status(folder)
+    seen = _highest_claim(folder)  # once: who claims the number after it has judged this holder, no later one
+    holder = _holder(folder, seen)
     if holder is not None and holder.is_live:
         raise HeldError(folder, holder)
-    status = Status("running", _highest_claim(folder) + 1, interval=interval)
+    status = Status("running", seen + 1, interval=interval)
     if not _claim(folder, status):
         raise HeldError(folder, read_status(folder) or status)
     write_json(folder / STATUS, asdict(status))
@@ -164,6 +161,13 @@ def acquire(folder: Path, interval: float = INTERVAL) -> Lock:
         if number < status.claim:
             (folder / f"{CLAIM}{number:06d}").unlink(missing_ok=True)
     return Lock(folder, status)
+
+
+def _holder(folder: Path, claim: int) -> Status | None:
+    status = _parsed(folder / STATUS)
+    if status is not None and status.claim >= claim:
+        return status
+    return _parsed(folder / f"{CLAIM}{claim:06d}") or status  # claimed, and the status not yet written
 
 
 def _claim(folder: Path, status: Status) -> bool:
