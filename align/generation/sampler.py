@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from align.data.errors import DataError
 from align.data.records import Message
 from align.generation.batch import decode
 from align.generation.choice import draw, row_uniforms, shaping
@@ -40,15 +41,19 @@ def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list
     return sorted({token for token in (*listed, tokenizer.eos_token_id) if token is not None})
 
 
-def batches_by_length(lengths: Sequence[int], new_tokens: int, batch_tokens: int) -> Iterator[list[int]]:
+def batches_by_length(
+    lengths: Sequence[int], new_tokens: int, batch_tokens: int, batch_rows: int | None = None
+) -> Iterator[list[int]]:
     """Row numbers in batches of similar length, longest first, so that a batch too large fails at once.
 
-    A batch holds at most `batch_tokens` tokens, padding and `new_tokens` per row included, or a single row.
+    A batch holds at most `batch_tokens` tokens, padding and `new_tokens` per row included, or a single row;
+    and at most `batch_rows` rows.
     """
     longest_first = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     start = 0
     while start < len(longest_first):
         rows = max(1, batch_tokens // (lengths[longest_first[start]] + new_tokens))
+        rows = rows if batch_rows is None else min(rows, batch_rows)
         yield longest_first[start : start + rows]
         start += rows
 
@@ -71,11 +76,12 @@ class TransformersSampler:
         decoding: DecodingSpec,
         *,
         batch_tokens: int = 8192,
+        batch_rows: int | None = None,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._decoding = decoding
-        self._batch_tokens = batch_tokens
+        self._batch_limits = (decoding.max_new_tokens, batch_tokens, batch_rows)
         self._shaped = shaping(decoding)
         self._stop = torch.tensor(stop_ids(model, tokenizer), device=model.device)
         self._forbidden = self._forbidden_ids()
@@ -84,14 +90,14 @@ class TransformersSampler:
         """One completion per prompt, in the prompts' order.
 
         Raises:
-            ValueError: a prompt and `max_new_tokens` together do not fit the model's context.
+            DataError: a prompt and `max_new_tokens` together do not fit the model's context.
         """
         rendered = self._rendered(prompts)
         self._refuse_overlong(rendered)
         completions: dict[int, Completion] = {}
         lengths = [len(ids) for ids in rendered]
         with evaluating(self._model):
-            for rows in batches_by_length(lengths, self._decoding.max_new_tokens, self._batch_tokens):
+            for rows in batches_by_length(lengths, *self._batch_limits):
                 answers = self._decode([rendered[row] for row in rows], rows)
                 completions.update(zip(rows, map(self._completion, answers), strict=True))
         return [completions[row] for row in range(len(prompts))]
@@ -105,7 +111,7 @@ class TransformersSampler:
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         longest = max(map(len, rendered), default=0)
         if context is not None and longest + self._decoding.max_new_tokens > context:
-            raise ValueError(
+            raise DataError(
                 f"a prompt of {longest} tokens and max_new_tokens={self._decoding.max_new_tokens} exceed the "
                 f"model's context of {context} tokens; filter the prompts or lower decoding.max_new_tokens"
             )

@@ -17,17 +17,23 @@ from align.models.tokenizer import prepare
 
 
 def load_policy(
-    path: str, spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, *, attention: str = "sdpa"
+    path: str,
+    spec: ModelSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    attention: str = "sdpa",
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
     """Load a causal model to train, fitted to its tokenizer.
 
-    Weights are fp32 whatever the compute precision: the optimiser needs them (autocast does the rest).
+    Weights are fp32 whatever the compute precision: the optimiser needs them (autocast does the rest). Only
+    a model that is not trained may take another `dtype`.
     """
     model = AutoModelForCausalLM.from_pretrained(
         path,
         revision=spec.revision,
         trust_remote_code=spec.trust_remote_code,
-        dtype=torch.float32,
+        dtype=dtype,
         use_safetensors=True,
         attn_implementation=attention,
     )
@@ -36,10 +42,15 @@ def load_policy(
 
 
 def load_reference(
-    path: str, spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, *, attention: str = "sdpa"
+    path: str,
+    spec: ModelSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    attention: str = "sdpa",
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """Load a frozen copy to compare the policy with."""
-    return load_policy(path, spec, tokenizer, attention=attention).requires_grad_(False).eval()
+    """Load a frozen copy: to compare the policy with, or to generate from."""
+    return load_policy(path, spec, tokenizer, attention=attention, dtype=dtype).requires_grad_(False).eval()
 
 
 def build_policy(spec: ArchitectureSpec, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

@@ -16,12 +16,18 @@ from align.models.tokenizer import prepare
 
 
 def load_reward_model(
-    path: str, spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, *, attention: str = "sdpa"
+    path: str,
+    spec: ModelSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    attention: str = "sdpa",
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
     """Load a model with one output; a causal checkpoint gets a fresh head.
 
     A fresh head is drawn from N(0, 1/(hidden_size + 1)) as in Stiennon et al. 2020 (arXiv:2009.01325), so
-    that scores start near zero. Weights are fp32 whatever the compute precision.
+    that scores start near zero. Weights are fp32 whatever the compute precision; only a model that is
+    not trained may take another `dtype`.
     """
     # The head's absence and the language-model head's presence are expected here; the loader would warn of
     # both.
@@ -30,7 +36,7 @@ def load_reward_model(
         revision=spec.revision,
         trust_remote_code=spec.trust_remote_code,
         num_labels=1,
-        dtype=torch.float32,
+        dtype=dtype,
         use_safetensors=True,
         attn_implementation=attention,
         output_loading_info=True,

@@ -121,3 +121,6 @@ def test_batches_hold_every_row_once_within_the_budget():
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert batches[0] == [6], "a row beyond the budget still gets a batch of its own"
     assert all(len(batch) * (max(lengths[row] for row in batch) + 10) <= 60 for batch in batches[1:])
+    pairs = list(batches_by_length(lengths, new_tokens=10, batch_tokens=60, batch_rows=2))
+    assert sorted(row for batch in pairs for row in batch) == list(range(len(lengths)))
+    assert max(map(len, pairs)) == 2

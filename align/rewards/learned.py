@@ -1,0 +1,90 @@
+"""LearnedReward: a trained reward model -> scores. Torch-free at import.
+
+Its signature is read in the process that plans a run, which never loads torch; the imports stand inside
+methods.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from align.config.resources import Precision
+from align.config.spec import ModelRef
+from align.data.errors import DataError
+from align.data.records import Message, Prompt
+from align.models.spec import ModelSpec, TemplateName
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+
+
+class LearnedReward:
+    """Scores a whole conversation, the completion being its last turn, with a reward model.
+
+    The model speaks its own tokenizer and template, whatever the policy's are. It is loaded at the first
+    score, and runs on the GPU where there is one.
+    """
+
+    def __init__(
+        self,
+        model: ModelRef,
+        revision: str | None = None,
+        chat_template: TemplateName | None = None,
+        trust_remote_code: bool = False,
+        precision: Precision = "fp32",
+        batch_size: int = 64,
+    ) -> None:
+        self.spec = ModelSpec(
+            path=model, revision=revision, chat_template=chat_template, trust_remote_code=trust_remote_code
+        )
+        self._precision = precision
+        self._batch_size = batch_size
+        self._loaded: Loaded | None = None
+
+    def score(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
+        """One score per completion. (B,)"""
+        return self.score_conversations(
+            [
+                (*prompt.messages, Message("assistant", completion))
+                for prompt, completion in zip(prompts, completions, strict=True)
+            ]
+        )
+
+    def score_conversations(self, conversations: Sequence[tuple[Message, ...]]) -> list[float]:
+        """One score per conversation that ends with an assistant turn. (B,)"""
+        from align.models.scalar import score_batch  # noqa: PLC0415
+
+        model, tokenizer = self._load()
+        by_length = sorted(range(len(conversations)), key=lambda row: _characters(conversations[row]))
+        scores: dict[int, float] = {}
+        for start in range(0, len(by_length), self._batch_size):
+            rows = by_length[start : start + self._batch_size]
+            turns = [[message.as_dict() for message in conversations[row]] for row in rows]
+            scores.update(zip(rows, score_batch(model, tokenizer, turns), strict=True))
+        return [scores[row] for row in range(len(conversations))]
+
+    def _load(self) -> "Loaded":
+        import torch  # noqa: PLC0415
+        from transformers import AutoConfig  # noqa: PLC0415
+
+        from align.models.scalar import load_reward_model  # noqa: PLC0415
+        from align.models.tokenizer import load_model_tokenizer  # noqa: PLC0415
+
+        if self._loaded is None:
+            spec = self.spec
+            config = AutoConfig.from_pretrained(
+                spec.path, revision=spec.revision, trust_remote_code=spec.trust_remote_code
+            )
+            if not any("SequenceClassification" in name for name in config.architectures or ()):
+                raise DataError(f"{spec.path} is no reward model: it has no scalar head that was trained")
+            tokenizer = load_model_tokenizer(spec.path, spec)
+            dtype = torch.bfloat16 if self._precision == "bf16" else torch.float32
+            model = load_reward_model(spec.path, spec, tokenizer, dtype=dtype)
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            self._loaded = model.requires_grad_(False).train(False).to(device), tokenizer
+        return self._loaded
+
+
+def _characters(conversation: Sequence[Message]) -> int:
+    return sum(len(message.content) for message in conversation)
