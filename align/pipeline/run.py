@@ -15,6 +15,7 @@ from align.config.suggest import did_you_mean
 from align.data.spec import DataSpec
 from align.models.spec import ModelSpec
 from align.stages import AnyStage
+from align.training.arguments import machine_problems
 from align.training.spec import TrainingSpec
 
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -109,7 +110,12 @@ class Run(Spec):
     stages: Mapping[str, AnyStage]
 
     def __post_init__(self) -> None:
-        found = [*_graph_problems(self.stages), *self._fresh_problems(), *self._launch_problems()]
+        found = [
+            *_graph_problems(self.stages),
+            *self._fresh_problems(),
+            *self._machine_problems(),
+            *self._launch_problems(),
+        ]
         if found:
             raise ValueError("\n".join(found))
 
@@ -153,6 +159,15 @@ class Run(Spec):
         if self.launcher.kind == "inline":
             return [f"launcher.kind: inline is one process, but {machine}; use launcher=torchrun"]
         return [problem for name in self.stages for problem in self._sharing_problems(name, machine)]
+
+    def _machine_problems(self) -> list[str]:
+        """What stands under `resources.<stage>.trainer` and is no setting of the machine."""
+        return [
+            f"resources.{name}.trainer.{line}"
+            for name, stage in self.stages.items()
+            if isinstance(stage, TrainingSpec)
+            for line in machine_problems(name, self.resources_of(name).trainer, stage.trainer_class)
+        ]
 
     def _sharing_problems(self, name: str, machine: str) -> list[str]:
         stage = self.stages[name]

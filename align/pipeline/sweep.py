@@ -22,6 +22,8 @@ from align.pipeline.invocation import Invocation
 
 FOLDER = "ALIGN_SWEEP"  # environment variable: the jobs of a parallel launcher are processes of their own
 COLUMNS = 6
+WIDTH = 160  # of the table where there is no terminal to fit
+TIMING = "trainer/"  # what the trainer says of itself, such as its speed
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class SweepTable(Callback):
             SystemExit: a job did not succeed.
         """
         jobs = read_jobs(Path(os.environ.pop(FOLDER)))
-        Console().print(sweep_table(jobs))
+        console = Console()
+        (console if console.is_terminal else Console(width=WIDTH)).print(sweep_table(jobs))
         if code := max((job.code for job in jobs), default=0):
             raise SystemExit(code)
 
@@ -77,7 +80,8 @@ def run_metrics(run: Path) -> dict[str, float]:
     stages = list(json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"])
     evaluations = [path for name in stages if (path := run / name / "evaluation.json").exists()]
     if not evaluations:
-        return final_values(ArtifactDir(run / stages[-1]).metrics)
+        values = final_values(ArtifactDir(run / stages[-1]).metrics)
+        return {name: value for name, value in values.items() if not name.startswith(TIMING)}
     rows = [row for path in evaluations for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
     return {f"{row['checkpoint']} {row['suite']} {row['metric']}": row["value"] for row in rows}
 
@@ -87,16 +91,22 @@ def sweep_table(jobs: Sequence[SweepJob]) -> Table:
     swept = [
         [word for word in job.overrides if any(word not in other.overrides for other in jobs)] for job in jobs
     ]
-    names = [
-        name for name in dict.fromkeys(name for job in jobs for name in job.metrics) if _varies(jobs, name)
-    ]
-    table = Table("override", *names[:COLUMNS], "run")
+    every = dict.fromkeys(name for job in jobs for name in job.metrics)
+    names = [name for name in every if _varies(jobs, name)][:COLUMNS]
+    table = Table()
+    table.add_column("override", no_wrap=True)
+    for name in (*names, "run"):
+        table.add_column(name, overflow="fold")
     for job, words in zip(jobs, swept, strict=True):
-        values = [f"{job.metrics[name]:.4g}" if name in job.metrics else "" for name in names[:COLUMNS]]
-        table.add_row(
-            "\n".join(words) or "(none)", *values, job.run if job.code == 0 else f"failed: {job.message}"
-        )
+        values = [f"{job.metrics[name]:.4g}" if name in job.metrics else "" for name in names]
+        table.add_row(" ".join(words) or "(none)", *values, _came_to(job))
     return table
+
+
+def _came_to(job: SweepJob) -> str:
+    if job.code:
+        return f"failed: {job.message.splitlines()[0]}"
+    return Path(job.run).name if job.run else "planned"
 
 
 def _varies(jobs: Sequence[SweepJob], name: str) -> bool:

@@ -9,6 +9,7 @@ identity (the rest, under `stages.<name>.trainer`).
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from align.config.passthrough import field_table, problems
 from align.config.resources import BatchSplit
 
 if TYPE_CHECKING:
@@ -156,6 +157,15 @@ MACHINE: frozenset[str] = frozenset(
         "use_cache",
     }
 )
+
+
+def machine_problems(stage: str, given: Mapping[str, Any], target: str) -> list[str]:
+    """What is wrong with `resources.<stage>.trainer`, one `key: message` per mistake."""
+    table = field_table(target)
+    identity = [key for key in given if key in table and key not in OWNED and key not in MACHINE]
+    found = [f"{key}: changes what is computed; set stages.{stage}.trainer.{key}" for key in identity]
+    rest = {key: value for key, value in given.items() if key not in identity}
+    return found + problems(rest, table, owned=OWNED, machine=frozenset(), target=target)
 
 
 def build_arguments(

@@ -34,6 +34,15 @@ def common_problems(stage: TrainingSpec, io: "StageIO", config_class: type) -> l
     return [f"data: {line}" for line in card_problems(stage.data, io.outputs)]
 
 
+def data_problems(stage: TrainingSpec, io: "StageIO", row_type: type[Row]) -> list[str]:
+    """Every row can be read and fits its shape."""
+    try:
+        load_rows(stage.data, row_type, io.outputs)
+    except (DataError, RowError) as problem:
+        return [f"data: {problem}"]
+    return []
+
+
 def row_problems(
     stage: TrainingSpec,
     io: "StageIO",
@@ -41,10 +50,12 @@ def row_problems(
     row_type: type[Row],
     tokenise: Callable[..., Tokenised],
 ) -> list[str]:
-    """The tokenizer loads, has a template, and turns a slice of the rows into tokens.
+    """All rows can be read; the tokenizer loads, has a template, and turns a slice of them into tokens.
 
     `field` names the stage's ModelSpec. A model that another stage has still to build is not looked at.
     """
+    if found := data_problems(stage, io, row_type):
+        return found
     spec: ModelSpec = getattr(stage, field)
     path = io.locate(spec.path)
     if spec.path.startswith("stage:") and not Path(path).exists():

@@ -1,0 +1,127 @@
+"""Whatever ends a run, the next one goes on from what is there."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from align.artifacts.store import Store
+
+PATIENCE = 120.0
+
+
+def wait_until(happened: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"no {what} within {PATIENCE} s"
+        time.sleep(0.02)
+
+
+def workers(parent: int) -> list[int]:
+    """Processes that `parent` started and that still run."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def sft_of(outputs: Path, but: set[str]) -> Path | None:
+    """The SFT artifact that is not among `but` and has a whole checkpoint."""
+    for manifest in (outputs / "artifacts").glob("sft-*/checkpoints/checkpoint-*/manifest.json"):
+        if manifest.parents[2].name not in but:
+            return manifest.parents[2]
+    return None
+
+
+def long_sft(toy, outputs: Path) -> tuple["subprocess.Popen[str]", Path]:
+    """A run in the middle of an SFT stage of many steps that saves itself at every one."""
+    known = {path.name for path in (outputs / "artifacts").glob("sft-*")}
+    running = toy.start(outputs, *LONG)
+    wait_until(lambda: sft_of(outputs, known) or running.poll() is not None, "checkpoint")
+    found = sft_of(outputs, known)
+    assert found is not None, running.communicate()
+    return running, found
+
+
+LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=4",
+        "stages.sft.trainer.max_steps=60", "checkpoints.every_steps=1")  # fmt: skip
+
+
+def test_a_killed_worker_fails_the_stage_and_the_next_run_resumes_it(toy, outputs: Path) -> None:
+    running, sft = long_sft(toy, outputs)
+    (worker,) = workers(running.pid)
+    subprocess.run(["kill", "-KILL", str(worker)], check=True)
+    _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 1
+    assert "sft failed: the worker was killed (signal 9)" in errors and "Traceback" not in errors
+    assert json.loads((sft / "status.json").read_text())["state"] == "failed"
+    assert not (sft / "lineage.json").exists() and not (sft / "model").exists()
+
+    again = toy.run(outputs, *LONG, "checkpoints.every_steps=null", "run.name=again")
+    assert again.returncode == 0, again.stderr
+    record = json.loads((outputs / "runs" / "again" / "run.json").read_text())
+    assert {name: stage["status"] for name, stage in record["stages"].items()} == {
+        "pretrain": "cached",
+        "sft": "resumed",
+    }
+    steps = [json.loads(line)["step"] for line in (sft / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps) and steps[-1] == 60
+    assert not (sft / "checkpoints").exists()
+
+
+def test_a_killed_pipeline_takes_its_worker_along_and_frees_the_lock(toy, outputs: Path) -> None:
+    running, sft = long_sft(toy, outputs)
+    (worker,) = workers(running.pid)
+    running.kill()
+    running.communicate()
+    wait_until(lambda: has_ended(worker), "end of the worker")
+    planned = toy.run(outputs, *LONG, "run.dry_run=true")
+    last = planned.stdout.splitlines()[-1]
+    assert sft.name in last and last.endswith("would run  was interrupted; goes on from a checkpoint")
+
+
+def test_an_interrupt_ends_the_run_in_order(toy, outputs: Path) -> None:
+    running, sft = long_sft(toy, outputs)
+    (worker,) = workers(running.pid)
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130
+    assert errors.startswith("interrupted\n") and "Traceback" not in errors
+    assert has_ended(worker)
+    assert json.loads((sft / "status.json").read_text())["state"] == "failed"
+    (folder,) = [path for path in (outputs / "runs").iterdir() if path.name != "chain"]
+    assert json.loads((folder / "run.json").read_text())["error"] == "interrupted"
+
+
+def test_a_stage_that_another_run_builds_is_waited_for(toy, outputs: Path) -> None:
+    (dpo,) = (outputs / "artifacts").glob("dpo-*")
+    elsewhere = outputs / "elsewhere"
+    shutil.move(dpo, elsewhere)
+    store = Store(outputs)
+    lock = store.acquire(store.named(dpo.name))
+    assert lock is not None
+    with lock:
+        waiting = toy.start(outputs, "run.name=waiting")
+        assert waiting.stdout is not None
+        assert any("waiting for process" in line for line in waiting.stdout)
+        shutil.copytree(elsewhere / "model", dpo / "model")
+        store.commit(lock, {"parents": {}})
+    _, errors = waiting.communicate(timeout=PATIENCE)
+    assert waiting.returncode == 0, errors
+    record = json.loads((outputs / "runs" / "waiting" / "run.json").read_text())
+    assert record["stages"]["dpo"]["status"] == "cached"
