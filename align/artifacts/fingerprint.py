@@ -15,9 +15,8 @@ from typing import Any
 from align.artifacts.digest import Digests
 from align.config.plugin import PluginSpec
 from align.config.schema import element, field_hints, marks
-from align.config.spec import ContentMark, LogisticsMark, ModelMark
+from align.config.spec import REFERENCE_PREFIX, ContentMark, LogisticsMark, ModelMark
 
-REFERENCE_PREFIX = "stage:"
 LENGTH = 12  # hexadecimal digits: 48 bits, a collision among a million artifacts has odds of 1 in 500
 
 Location = tuple[str, ...]

@@ -67,6 +67,11 @@ class ArtifactDir:
         return self.path / "samples.jsonl"
 
     @property
+    def evaluation(self) -> Path:
+        """Tidy rows with intervals, where the stage measured something."""
+        return self.path / "evaluation.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Resumable checkpoints, one folder each."""
         return self.path / "checkpoints"

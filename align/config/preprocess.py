@@ -12,9 +12,9 @@ from typing import Any
 from align.config.problem import Problem
 from align.config.resources import resolve_precision
 from align.config.schema import field_hints
+from align.config.spec import REFERENCE_PREFIX
 from align.config.suggest import did_you_mean
 
-REFERENCE_PREFIX = "stage:"
 Plain = dict[str, Any]
 
 

@@ -35,6 +35,7 @@ class LogisticsMark:
     """Marks a field that never enters a fingerprint."""
 
 
+REFERENCE_PREFIX = "stage:"
 ModelRef = Annotated[str, ModelMark()]
 ContentPath = Annotated[str, ContentMark()]
 LOGISTICS = LogisticsMark()

@@ -1,53 +1,11 @@
-"""What a stage is: a frozen description that can check itself and run, and what the runner hands it."""
+"""What a stage is: a frozen description that can check itself and run."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Protocol
 
-from align.artifacts.store import ArtifactDir
-from align.config.resources import BatchSplit, Hardware, StageResources, split
+from align.config.spec import REFERENCE_PREFIX
+from align.runtime.stage_io import RunSettings, StageIO
 
-REFERENCE_PREFIX = "stage:"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """Logistics that are the same for every stage of a run."""
-
-    hardware: Hardware
-    save_every_steps: int | None = None
-    save_every_minutes: float | None = 20
-    keep_checkpoints: int = 2
-    log_every_steps: int = 10
-    trackers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageIO:
-    """What the runner hands a stage: where to read, where to write, what machine it has.
-
-    `inputs` maps the referenced stage names to their artifacts (in a check they may not be complete yet).
-    `outputs` is the root of everything written (artifacts, generated data, cached completions).
-    """
-
-    name: str
-    inputs: Mapping[str, ArtifactDir]
-    output: ArtifactDir
-    outputs: Path
-    resources: StageResources
-    settings: RunSettings
-
-    def locate(self, reference: str) -> str:
-        """`stage:sft` -> the folder of that artifact's model; anything else (a path, a Hub id) as it is."""
-        if reference.startswith(REFERENCE_PREFIX):
-            return str(self.inputs[reference.removeprefix(REFERENCE_PREFIX)].model)
-        return reference
-
-    def split(self, batch_size: int) -> BatchSplit:
-        """Spread the stage's global batch over this run's devices."""
-        devices = self.settings.hardware.devices * self.settings.hardware.hosts
-        return split(batch_size, devices, self.resources.micro_batch)
+__all__ = ["REFERENCE_PREFIX", "RunSettings", "Stage", "StageIO"]
 
 
 class Stage(Protocol):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from align.config.passthrough import field_table, problems
 from align.config.resources import BatchSplit
+from align.runtime.stage_io import StageIO
 
 if TYPE_CHECKING:
-    from align.stages.stage import StageIO
     from align.training.spec import TrainingSpec
 
 _SELECTION = "set selection: {eval_every, metric, mode, best, patience}"
@@ -169,7 +169,7 @@ def machine_problems(stage: str, given: Mapping[str, Any], target: str) -> list[
 
 
 def build_arguments(
-    config_class: type, stage: "TrainingSpec", io: "StageIO", names: Mapping[str, str] | None = None
+    config_class: type, stage: "TrainingSpec", io: StageIO, names: Mapping[str, str] | None = None
 ) -> Any:
     """The TRL configuration of one stage on one machine.
 
@@ -187,7 +187,7 @@ def _defaults(batch: BatchSplit) -> dict[str, Any]:
     return {"per_device_eval_batch_size": 2 * batch.micro_batch, "dataloader_pin_memory": False}
 
 
-def _owned(stage: "TrainingSpec", io: "StageIO", batch: BatchSplit) -> dict[str, Any]:
+def _owned(stage: "TrainingSpec", io: StageIO, batch: BatchSplit) -> dict[str, Any]:
     resources, settings = io.resources, io.settings
     every = settings.save_every_steps
     deepspeed = resources.parallel.deepspeed if resources.parallel else None

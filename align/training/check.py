@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from align.data.card import card_problems
 from align.data.errors import DataError
@@ -11,17 +10,15 @@ from align.data.records import Row, RowError
 from align.data.source import load_rows
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
+from align.runtime.stage_io import StageIO
 from align.training.arguments import build_arguments
 from align.training.spec import TrainingSpec
 from align.training.tokenise import Tokenised
 
-if TYPE_CHECKING:
-    from align.stages.stage import StageIO
-
 SLICE = 32
 
 
-def common_problems(stage: TrainingSpec, io: "StageIO", config_class: type) -> list[str]:
+def common_problems(stage: TrainingSpec, io: StageIO, config_class: type) -> list[str]:
     """The batch splits, TRL accepts its arguments, and the data cards agree with the rows."""
     try:
         io.split(stage.batch_size)
@@ -34,7 +31,7 @@ def common_problems(stage: TrainingSpec, io: "StageIO", config_class: type) -> l
     return [f"data: {line}" for line in card_problems(stage.data, io.outputs)]
 
 
-def data_problems(stage: TrainingSpec, io: "StageIO", row_type: type[Row]) -> list[str]:
+def data_problems(stage: TrainingSpec, io: StageIO, row_type: type[Row]) -> list[str]:
     """Every row can be read and fits its shape."""
     try:
         load_rows(stage.data, row_type, io.outputs)
@@ -45,7 +42,7 @@ def data_problems(stage: TrainingSpec, io: "StageIO", row_type: type[Row]) -> li
 
 def row_problems(
     stage: TrainingSpec,
-    io: "StageIO",
+    io: StageIO,
     field: str,
     row_type: type[Row],
     tokenise: Callable[..., Tokenised],
