@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from align.stages.dpo import Dpo
+from align.stages.evaluate import Evaluate
 from align.stages.pretrain import Pretrain
 from align.stages.reward import Reward
 from align.stages.sft import Sft
 
-AnyStage = Annotated[Pretrain | Sft | Reward | Dpo, Field(discriminator="kind")]
+AnyStage = Annotated[Pretrain | Sft | Reward | Dpo | Evaluate, Field(discriminator="kind")]

@@ -1,0 +1,75 @@
+"""Check: what would stop an evaluation, found without weights, as `field: problem` lines."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from align.config.plugin import PluginSpec
+from align.evaluation.suite import Suite
+from align.models.spec import ModelSpec
+from align.models.tokenizer import load_model_tokenizer
+from align.rewards.blend import Blend
+from align.rewards.learned import LearnedReward
+from align.rewards.source import RewardSource
+
+
+def reward_problems(
+    name: str, plugin: PluginSpec, suites: Sequence[Suite], locate: Callable[[str], str]
+) -> list[str]:
+    """The reward can be built; its models can be read; without models it can score what it will be given."""
+    try:
+        source = plugin.build()
+    except (TypeError, ValueError) as problem:
+        return [f"rewards.{name}: {problem}"]
+    models = [learned.spec for learned in _learned(source)]
+    problems = [
+        item for spec in models for item in tokenizer_problems(f"rewards.{name}", spec, locate(spec.path))
+    ]
+    if not _names_model(plugin):
+        problems += [item for suite in suites for item in _trial(name, source, suite)]
+    return problems
+
+
+def tokenizer_problems(field: str, spec: ModelSpec, path: str) -> list[str]:
+    """The tokenizer loads and has a template; a model that a stage has still to build is not looked at."""
+    if spec.path.startswith("stage:") and not Path(path).exists():
+        return []
+    try:
+        tokenizer = load_model_tokenizer(path, spec)
+    except (OSError, ValueError) as problem:
+        return [f"{field}.path: cannot load a tokenizer from {path}: {problem}"]
+    return [] if tokenizer.chat_template else [f"{field}.chat_template: {missing_template(path)}"]
+
+
+def missing_template(path: str) -> str:
+    """The problem of a tokenizer that cannot be spoken to."""
+    return f"the tokenizer of {path} has none; choose chatml, llama3, gemma or plain"
+
+
+def _learned(source: RewardSource) -> Iterator[LearnedReward]:
+    if isinstance(source, LearnedReward):
+        yield source
+    elif isinstance(source, Blend):
+        for part in source.sources.values():
+            yield from _learned(part)
+
+
+def _names_model(plugin: PluginSpec) -> bool:
+    named: list[str] = []
+
+    def note(reference: str) -> str:
+        named.append(reference)
+        return reference
+
+    plugin.located(note)
+    return bool(named)
+
+
+def _trial(name: str, source: RewardSource, suite: Suite) -> Iterator[str]:
+    """Score the suite's prompts with empty answers: what the reward misses in a reference shows now."""
+    try:
+        source.score(suite.prompts, [""] * len(suite.prompts))
+    except (KeyError, TypeError, ValueError) as problem:
+        yield (
+            f"rewards.{name}: cannot score suite {suite.name}: {problem}. "
+            f"suites.{suite.name}.rewards lists the rewards that are to score it"
+        )

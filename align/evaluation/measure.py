@@ -1,0 +1,74 @@
+"""Measure: what every checkpoint answered and scored on a suite -> tidy rows with intervals."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from align.evaluation.rows import ENDED, LENGTH, Row, win_rate_metric
+from align.evaluation.scoring import Scores
+from align.evaluation.statistics import Floats, Interval, mean_intervals
+from align.evaluation.suite import Suite
+from align.evaluation.win_rate import wins
+from align.generation.sampler import Completion
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one checkpoint did on one suite, row by row of its prompts."""
+
+    completions: Sequence[Completion]
+    scores: Scores
+
+
+def measure(
+    suite: Suite,
+    answers: Mapping[str, Answers],
+    compare: Mapping[str, Sequence[str]],
+    *,
+    resamples: int,
+    seed: int,
+) -> Iterator[Row]:
+    """Rows of the whole suite first, then of each group.
+
+    Args:
+        suite: what was asked.
+        answers: checkpoint -> its answers, in the order to report.
+        compare: checkpoint -> the checkpoints whose answers its own are compared with, prompt by prompt.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+    """
+    columns = {
+        (name, metric): values for name in answers for metric, values in _values(name, answers, compare)
+    }
+    table, clusters = np.column_stack(list(columns.values())), np.asarray(suite.clusters)
+    for label, rows in suite.groups.items():
+        named = f"{suite.name}/{label}" if label else suite.name
+        intervals = mean_intervals(table[rows], clusters[rows], resamples=resamples, seed=seed)
+        for (checkpoint, metric), found in zip(columns, intervals, strict=True):
+            yield _row(checkpoint, named, metric, found)
+
+
+def mean_rows(
+    checkpoint: str, suite: str, values: Mapping[str, Sequence[float]], *, resamples: int, seed: int
+) -> Iterator[Row]:
+    """Rows of one checkpoint from values per observation: metric -> (N,)."""
+    intervals = mean_intervals(np.column_stack(list(values.values())), resamples=resamples, seed=seed)
+    for metric, found in zip(values, intervals, strict=True):
+        yield _row(checkpoint, suite, metric, found)
+
+
+def _values(
+    name: str, answers: Mapping[str, Answers], compare: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Floats]]:
+    own = answers[name]
+    for reward, scores in own.scores.items():
+        yield reward, np.asarray(scores)
+        for baseline in compare.get(name, ()):
+            yield win_rate_metric(reward, baseline), wins(scores, answers[baseline].scores[reward])
+    yield LENGTH, np.asarray([float(len(completion.tokens)) for completion in own.completions])
+    yield ENDED, np.asarray([float(completion.ended) for completion in own.completions])
+
+
+def _row(checkpoint: str, suite: str, metric: str, found: Interval) -> Row:
+    return Row(checkpoint, suite, metric, found.value, found.low, found.high, found.n)

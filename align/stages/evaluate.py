@@ -1,0 +1,207 @@
+"""Evaluation: checkpoints + prompt suites + reward sources -> what each checkpoint answers, and how good
+it is.
+
+Reads   checkpoints (stages, folders or Hub ids), prompts, reward models
+Writes  evaluation.json (tidy rows with intervals), samples.jsonl (every prompt with all answers and scores),
+        metrics.jsonl, data.json; completions are kept in outputs/completions
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from align.config.plugin import Plugin
+from align.config.resources import Precision
+from align.config.spec import Int, PositiveInt, Spec
+from align.config.suggest import did_you_mean
+from align.data.spec import DataSpec
+from align.evaluation.suite import Suite, SuiteSpec, load_suite, suite_card_problems
+from align.generation.decoding import DecodingSpec
+from align.models.spec import ModelSpec
+from align.stages.stage import REFERENCE_PREFIX, StageIO
+
+if TYPE_CHECKING:
+    from align.evaluation.completions import Checkpoint, Engine
+    from align.evaluation.measure import Answers
+    from align.evaluation.rows import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Spec):
+    """Ask every checkpoint the same questions and score the answers.
+
+    `compare` names for a checkpoint the one (or those) whose answers to the same prompts its own should beat.
+    `reward_models` are measured on the held-out split of `data`, which are preference pairs.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    version: ClassVar[int] = 1
+
+    checkpoints: Mapping[str, ModelSpec] = field(default_factory=dict)
+    suites: Mapping[str, SuiteSpec] = field(default_factory=dict)
+    rewards: Mapping[str, Plugin] = field(default_factory=dict)
+    compare: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    reward_models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    data: DataSpec | None = None
+    decoding: DecodingSpec = field(default_factory=DecodingSpec)
+    precision: Precision
+    resamples: PositiveInt = 2000
+    seed: Int
+
+    def __post_init__(self) -> None:
+        found = [*self._extent_problems(), *self._comparison_problems(), *self._reward_problems()]
+        if found:
+            raise ValueError("\n".join(found))
+
+    def check(self, io: StageIO) -> list[str]:
+        """Problems that would stop this stage, as `field.path: problem`."""
+        from align.evaluation.check import reward_problems, tokenizer_problems
+
+        suites: dict[str, Suite] = {}
+        problems = [*self._suite_problems(io, suites), *self._pair_problems(io)]
+        for name, plugin in self.rewards.items():
+            asked = [suite for suite in suites.values() if self._is_scored(suite.name, name)]
+            problems += reward_problems(name, plugin, asked, io.locate)
+        for group, specs in (("checkpoints", self.checkpoints), ("reward_models", self.reward_models)):
+            for name, spec in specs.items():
+                problems += tokenizer_problems(f"{group}.{name}", spec, io.locate(spec.path))
+        return problems
+
+    def run(self, io: StageIO) -> None:
+        """Generate what is not kept yet, score, and write the tables."""
+        from align.evaluation.record import write_evaluation, write_samples
+
+        suites = [load_suite(name, spec, io.outputs) for name, spec in self.suites.items()]
+        answers = self._answers(io, suites)
+        rows = [*self._measured(suites, answers), *self._agreements(io)]
+        write_samples(io.output, suites, answers)
+        settings = {
+            "decoding": asdict(self.decoding),
+            "precision": self.precision,
+            "resamples": self.resamples,
+        }
+        write_evaluation(io.output, suites, rows, settings)
+
+    def _extent_problems(self) -> Iterator[str]:
+        if not self.checkpoints and not self.reward_models:
+            yield "nothing to evaluate: name checkpoints and suites, or reward_models and data"
+        if self.checkpoints and not self.suites:
+            yield "suites: the checkpoints are asked nothing; name at least one suite"
+        if self.reward_models and (self.data is None or not self.data.held_out):
+            yield "reward_models: these need `data`: preference pairs, some of them held out (data.held_out)"
+
+    def _comparison_problems(self) -> Iterator[str]:
+        for name, baselines in self._baselines().items():
+            for other in (name, *baselines):
+                if other not in self.checkpoints:
+                    known = f"({', '.join(self.checkpoints)}){did_you_mean(other, self.checkpoints)}"
+                    yield f"compare.{name}: no checkpoint {other!r} here {known}"
+            if name in baselines:
+                yield f"compare.{name}: a checkpoint is not compared with itself"
+
+    def _reward_problems(self) -> Iterator[str]:
+        for name, plugin in self.rewards.items():
+            yield from (f"rewards.{name}: {problem}" for problem in plugin.missing_arguments())
+        for suite, spec in self.suites.items():
+            for name in spec.rewards or ():
+                if name not in self.rewards:
+                    known = f"({', '.join(self.rewards)}){did_you_mean(name, self.rewards)}"
+                    yield f"suites.{suite}.rewards: no reward {name!r} here {known}"
+
+    def _suite_problems(self, io: StageIO, suites: dict[str, Suite]) -> Iterator[str]:
+        """Read every suite; those that can be read are put into `suites`."""
+        from align.data.errors import DataError
+
+        for name, spec in self.suites.items():
+            yield from suite_card_problems(name, spec, io.outputs)
+            try:
+                suites[name] = load_suite(name, spec, io.outputs)
+            except DataError as problem:
+                yield str(problem)
+
+    def _pair_problems(self, io: StageIO) -> list[str]:
+        from align.data.card import card_problems
+
+        if not self.reward_models or self.data is None:
+            return []
+        return [f"data.{problem}" for problem in card_problems(self.data, io.outputs)]
+
+    def _answers(self, io: StageIO, suites: Sequence[Suite]) -> "dict[str, dict[str, Answers]]":
+        """Suite -> checkpoint -> answers; a checkpoint is in memory only while it answers."""
+        from align.evaluation.completions import completions_of
+        from align.evaluation.measure import Answers
+        from align.evaluation.scoring import scores_of
+
+        engine = self._engine(io)
+        spoken = {
+            name: completions_of(_checkpoint(io, name, spec), suites, engine, io.outputs)
+            for name, spec in self.checkpoints.items()
+        }
+        rewards = {name: plugin.located(io.locate).build() for name, plugin in self.rewards.items()}
+        found: dict[str, dict[str, Answers]] = {suite.name: {} for suite in suites}
+        for suite in suites:
+            sources = {name: item for name, item in rewards.items() if self._is_scored(suite.name, name)}
+            for name, completions in ((name, by_suite[suite.name]) for name, by_suite in spoken.items()):
+                scores = scores_of(sources, suite.prompts, [completion.text for completion in completions])
+                found[suite.name][name] = Answers(completions, scores)
+        return found
+
+    def _measured(
+        self, suites: Sequence[Suite], answers: "Mapping[str, Mapping[str, Answers]]"
+    ) -> "Iterator[Row]":
+        from align.evaluation.measure import measure
+
+        for suite in suites:
+            yield from measure(
+                suite, answers[suite.name], self._baselines(), resamples=self.resamples, seed=self.seed
+            )
+
+    def _agreements(self, io: StageIO) -> "Iterator[Row]":
+        """The reward models on pairs that no stage with the same `data` has trained on."""
+        from align.data.records import PreferencePair
+        from align.data.source import load_rows
+        from align.evaluation.agreement import agreement
+        from align.evaluation.measure import mean_rows
+        from align.rewards.learned import LearnedReward
+
+        if not self.reward_models or self.data is None:
+            return
+        pairs = load_rows(self.data, PreferencePair, io.outputs).held_out
+        for name, spec in self.reward_models.items():
+            model = LearnedReward(
+                model=io.locate(spec.path),
+                revision=spec.revision,
+                chat_template=spec.chat_template,
+                trust_remote_code=spec.trust_remote_code,
+                precision=self.precision,
+            )
+            values = agreement(model, pairs)
+            yield from mean_rows(name, "held_out_pairs", values, resamples=self.resamples, seed=self.seed)
+
+    def _engine(self, io: StageIO) -> "Engine":
+        from align.evaluation.completions import Engine
+
+        rows = io.resources.micro_batch
+        return Engine(
+            decoding=self.decoding,
+            precision=self.precision,
+            device=io.settings.hardware.accelerator,
+            attention=io.resources.attention,
+            batch_rows=None if rows == "auto" else rows,
+        )
+
+    def _baselines(self) -> dict[str, tuple[str, ...]]:
+        return {name: (given,) if isinstance(given, str) else given for name, given in self.compare.items()}
+
+    def _is_scored(self, suite: str, reward: str) -> bool:
+        named = self.suites[suite].rewards
+        return named is None or reward in named
+
+
+def _checkpoint(io: StageIO, name: str, spec: ModelSpec) -> "Checkpoint":
+    """A checkpoint with the name its completions are kept under."""
+    from align.evaluation.completions import Checkpoint, identity_of
+
+    source = spec.path.removeprefix(REFERENCE_PREFIX) if spec.path.startswith(REFERENCE_PREFIX) else None
+    artifact = None if source is None else io.inputs[source]
+    return Checkpoint(name, spec, io.locate(spec.path), identity_of(spec, artifact, io.outputs))

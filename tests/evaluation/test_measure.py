@@ -1,0 +1,115 @@
+"""Tidy rows hold the means one computes by hand, for the suite and for each of its groups."""
+
+import math
+
+import pytest
+
+from align.data.records import Message, PreferencePair, Prompt
+from align.evaluation.agreement import agreement
+from align.evaluation.measure import Answers, mean_rows, measure
+from align.evaluation.scoring import scores_of
+from align.evaluation.suite import Suite
+from align.evaluation.table import evaluation_tables
+from align.generation.sampler import Completion
+from align.rewards.blend import Blend
+from align.rewards.rules import LengthReward, PatternReward
+
+PROMPTS = [Prompt((Message("user", text),)) for text in ("a", "b", "c", "a")]
+SUITE = Suite("asked", PROMPTS, {"": [0, 1, 2, 3], "part=x": [1, 2], "part=y": [0]}, {})
+
+
+def answers(scores, lengths):
+    completions = [Completion("t", tuple(range(length)), length < 5) for length in lengths]
+    return Answers(completions, {"gold": scores})
+
+
+@pytest.fixture
+def rows():
+    given = {
+        "base": answers([0.0, 1.0, 1.0, 0.0], [5, 5, 1, 5]),
+        "sft": answers([2.0, 1.0, 0.0, 1.0], [2, 2, 4, 2]),
+    }
+    found = list(measure(SUITE, given, {"sft": ("base",)}, resamples=200, seed=0))
+    return {(row.checkpoint, row.suite, row.metric): row for row in found}
+
+
+def test_means_weigh_prompts_equally(rows):
+    # Rows 0 and 3 ask the same: (a: 1.5, b: 1, c: 0) on average.
+    assert rows["sft", "asked", "gold"].value == pytest.approx(2.5 / 3)
+    assert rows["base", "asked", "gold"].value == pytest.approx(2 / 3)
+    assert rows["sft", "asked", "gold"].n == 3
+    assert rows["base", "asked", "length"].value == pytest.approx(11 / 3)
+    assert rows["base", "asked", "ended_fraction"].value == pytest.approx(1 / 3)
+
+
+def test_win_rate_counts_ties_half(rows):
+    won = rows["sft", "asked", "gold/win_rate_over_base"]  # a: won twice, b: tied, c: lost
+    assert won.value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert 0 <= won.low <= won.value <= won.high <= 1
+    assert ("base", "asked", "gold/win_rate_over_sft") not in rows
+
+
+def test_groups_are_measured_apart(rows):
+    assert rows["sft", "asked/part=x", "gold"].value == pytest.approx(0.5)
+    assert rows["sft", "asked/part=x", "gold"].n == 2
+    single = rows["base", "asked/part=y", "gold"]
+    assert (single.value, single.low, single.high, single.n) == (0.0, None, None, 1)
+
+
+def test_scores_keep_the_parts_of_a_blend():
+    blend = Blend(
+        {"short": LengthReward(per_character=-1.0), "digit": PatternReward(r"\d")},
+        {"short": 1.0, "digit": 3.0},
+    )
+    found = scores_of({"total": blend, "digits": PatternReward(r"\d")}, PROMPTS[:2], ["1", "xx"])
+    assert found == {
+        "total": [2.0, -2.0],
+        "total/short": [-1.0, -2.0],
+        "total/digit": [1.0, 0.0],
+        "digits": [1.0, 0.0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"), [([1.0], "1 scores for 2 completions"), ([1.0, math.nan], "gave nan for prompt 2")]
+)
+def test_a_source_that_misbehaves_is_named(given, problem):
+    class Odd:
+        def score(self, prompts, completions):
+            return given
+
+    with pytest.raises(ValueError, match=f"reward odd {problem}|reward odd gave {problem}"):
+        scores_of({"odd": Odd()}, PROMPTS[:2], ["x", "y"])
+
+
+def test_agreement_counts_the_pairs_that_are_ordered_right():
+    class Shortest:
+        def score_conversations(self, conversations):
+            return [-float(len(turns[-1].content)) for turns in conversations]
+
+    def pair(chosen, rejected):
+        return PreferencePair(
+            (Message("user", "q"),), (Message("assistant", chosen),), (Message("assistant", rejected),)
+        )
+
+    found = agreement(Shortest(), [pair("a", "bbb"), pair("aa", "b"), pair("a", "b"), pair("", "b")])
+    assert found == {"accuracy": [1.0, 0.0, 0.5, 1.0], "margin": [2.0, -1.0, 0.0, 1.0]}
+    accuracy, margin = mean_rows("rm", "held_out_pairs", found, resamples=100, seed=0)
+    assert (accuracy.metric, accuracy.value, accuracy.n, margin.value) == ("accuracy", 0.625, 4, 0.5)
+
+
+def test_tables_show_every_checkpoint_with_its_interval(rows):
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for table in evaluation_tables([asdict(row) for row in rows.values()]):
+        console.print(table)
+    text = console.export_text()
+
+    won = rows["sft", "asked", "gold/win_rate_over_base"]
+    assert f"50.0 % [{100 * won.low:.1f}, {100 * won.high:.1f}] over base" in text
+    gold = rows["sft", "asked", "gold"]
+    assert f"0.83 [{gold.low:.2f}, {gold.high:.2f}]" in text
+    assert "asked (n = 3)" in text and "asked/part=x (n = 2)" in text and "gold win rate" in text
