@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align.data.errors import DataError
@@ -72,11 +72,11 @@ def test_places_in_json(tmp_path: Path) -> None:
     assert [place for place, _ in local_rows(array)] == ["2 (row 1)", "2 (row 2)", "4 (row 3)"]
 
 
-@given(
-    st.lists(
-        st.dictionaries(st.text(max_size=3), st.recursive(st.none() | st.text(), st.lists, max_leaves=4))
-    )
-)
+VALUES = st.none() | st.text(max_size=4) | st.lists(st.text(max_size=4), max_size=2)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=4))
 def test_json_lines_and_arrays_agree(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
