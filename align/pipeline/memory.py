@@ -8,11 +8,11 @@ def is_out_of_memory(problem: BaseException) -> bool:
     return isinstance(problem, MemoryError) or any(sign in str(problem).lower() for sign in _SIGNS)
 
 
-def memory_advice(stage: str, micro_batch: int | str) -> str:
+def memory_advice(stage: str, micro_batch: int | str, memory_gib: float) -> str:
     """What to set, cheapest first; none of it changes what is computed, so nothing else is built again."""
     now = f" (now {micro_batch})"
     return (
-        f"{stage} ran out of memory. Set resources.{stage}.micro_batch to a smaller number{now}, "
+        f"{stage} ran out of memory (a device has {memory_gib:g} GiB by hardware.memory_gib). Set resources.{stage}.micro_batch to a smaller number{now}, "
         f"resources.{stage}.activation_checkpointing=true, or resources.{stage}.parallel=zero2 or zero3 "
         "on several devices"
     )

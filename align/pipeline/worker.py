@@ -95,7 +95,8 @@ def _refused_or_failed(problem: Exception, job: Job) -> Outcome:
         return Outcome(state="refused", messages=(str(problem),))
     if is_out_of_memory(problem):
         current = job.stages[-1]
-        messages.append(memory_advice(current.name, current.resources.micro_batch))
+        memory = current.settings.hardware.memory_gib
+        messages.append(memory_advice(current.name, current.resources.micro_batch, memory))
     return Outcome(state="failed", messages=tuple(messages))
 
 
