@@ -10,6 +10,8 @@ from typing import Any
 
 from align.artifacts.durable import write_text
 
+TOTAL_STEPS = "total_steps"  # name under which a training stage logs its length before the first step
+
 
 class MetricsLog:
     """Appends `{"step", "time", "split", <name>: <number>, …}` lines, each whole or torn off by a crash."""

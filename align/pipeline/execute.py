@@ -71,7 +71,12 @@ class Builder:
         with lock:
             self._verify_inputs(item)
             status: StageStatus = "resumed" if has_checkpoint(item.artifact) else "ran"
-            outcome = self._perform(item)
+            try:
+                outcome = self._perform(item)
+            except KeyboardInterrupt:
+                lock.release("failed")
+                self._finish(item, "failed", started)
+                raise
             if outcome.state != "done":
                 lock.release("failed", "; ".join(outcome.messages))
                 self._finish(item, "failed", started)
@@ -97,11 +102,10 @@ class Builder:
     def _perform(self, item: Planned) -> Outcome:
         job = Job(action="run", stages=(stage_job(self._run, item),))
         write_job(job, item.artifact.stage_json)
-        total = item.stage.trainer.get("max_steps") if hasattr(item.stage, "trainer") else None
         return self._launcher.perform(
             job,
             layout_of(self._run, item.name),
-            lambda: self._board.show(item.name, progress(item.artifact.metrics, total)),
+            lambda: self._board.show(item.name, progress(item.artifact.metrics)),
         )
 
     def _commit(self, item: Planned, lock: Lock, started: float) -> None:

@@ -12,9 +12,18 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from align.artifacts.metrics import TOTAL_STEPS
+
 PLAIN_EVERY_SECONDS = 30
 TAIL_BYTES = 4096
+WIDTH = 160
 SHOWN_METRICS = ("policy/loss", "reward_model/loss")
+
+
+def screen() -> Console:
+    """Standard output as this terminal has it, or wide enough for tables where there is none."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=WIDTH)
 
 
 class Board:
@@ -69,14 +78,22 @@ class Board:
         )
 
 
-def progress(metrics: Path, total: int | None) -> str:
-    """`step 120/250, loss 1.83` from the newest line of metrics.jsonl."""
+def progress(metrics: Path) -> str:
+    """`step 120/250, loss 1.83` from the newest line of metrics.jsonl, and its first for the total."""
     row = last_row(metrics)
     if row is None:
         return "preparing"
+    total = total_steps(metrics)
     step = f"step {row['step']}" + (f"/{total}" if total else "")
     named = next((name for name in SHOWN_METRICS if isinstance(row.get(name), int | float)), None)
     return f"{step}, loss {row[named]:.3g}" if named else step
+
+
+def total_steps(path: Path) -> int | None:
+    """How many steps there will be, as a training stage logs it before the first."""
+    with path.open("rb") as stream:
+        rows = _rows(stream.read(TAIL_BYTES))
+    return next((int(row[TOTAL_STEPS]) for row in rows if TOTAL_STEPS in row), None)
 
 
 def last_row(path: Path) -> dict[str, Any] | None:
@@ -85,11 +102,18 @@ def last_row(path: Path) -> dict[str, Any] | None:
         return None
     with path.open("rb") as stream:
         stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
-        lines = stream.read().split(b"\n")[:-1]
-    for line in reversed(lines):
+        rows = _rows(stream.read())
+    return rows[-1] if rows else None
+
+
+def _rows(block: bytes) -> list[dict[str, Any]]:
+    """The whole lines of a block cut out of a JSON-lines file."""
+    found = []
+    for line in block.split(b"\n")[:-1]:
         try:
             row = json.loads(line)
-        except ValueError:  # the first line of the tail may have lost its beginning
+        except ValueError:  # its beginning was cut off
             continue
-        return dict(row)
-    return None
+        if isinstance(row, dict):
+            found.append(row)
+    return found

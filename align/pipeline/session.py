@@ -1,21 +1,22 @@
 """Session: one bound run, from its plan to its last line on the screen."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from align.artifacts.runs import publish
 from align.artifacts.store import Store
 from align.config.problem import ConfigError, Problem
+from align.evaluation.table import evaluation_tables
 from align.pipeline.execute import Builder, check
 from align.pipeline.invocation import Invocation
 from align.pipeline.launcher import Launcher
-from align.pipeline.live import Board
+from align.pipeline.live import Board, screen
 from align.pipeline.plan import Planned, describe, make_plan, missing_upstream
 from align.pipeline.record import RunRecord, config_text
 from align.pipeline.run import Run
+from align.stages.evaluate import Evaluate
 from align.training.spec import TrainingSpec
 
 
@@ -29,7 +30,7 @@ class Session:
         self._invocation = invocation
         self._config = config_text(config, invocation.overrides)
         self._store = Store(run.paths.outputs)
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = screen()
 
     def perform(self) -> None:
         """Do what the run options ask for.
@@ -56,7 +57,7 @@ class Session:
         if self._run.run.check:
             self._print(["checked, nothing built:", *describe(targets)])
         else:
-            self._report(published)
+            self._report(targets, published)
 
     def _targets(self, plan: Sequence[Planned]) -> Sequence[Planned]:
         if self._only is None:
@@ -90,10 +91,18 @@ class Session:
             raise ConfigError([Problem(("run", "publish"), f"{target} is not empty; name another folder")])
         return trained[-1]
 
-    def _report(self, published: Planned | None) -> None:
+    def _report(self, targets: Sequence[Planned], published: Planned | None) -> None:
+        for item in targets:
+            if isinstance(item.stage, Evaluate):
+                self._tabulate(item)
         if published is not None and self._run.run.publish is not None:
             publish(published.artifact, self._run.run.publish)
         self._print([str(self.folder)])
+
+    def _tabulate(self, item: Planned) -> None:
+        rows = json.loads(item.artifact.evaluation.read_text(encoding="utf-8"))["rows"]
+        for table in evaluation_tables(rows):
+            self._console.print(table)
 
     def _print(self, lines: Sequence[str]) -> None:
         sys.stdout.write("\n".join(lines) + "\n")

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from rich.console import Console
 from rich.table import Table
 
 from align.artifacts.durable import write_json
 from align.artifacts.metrics import final_values
 from align.artifacts.store import ArtifactDir
 from align.pipeline.invocation import Invocation
+from align.pipeline.live import screen
 
 FOLDER = "ALIGN_SWEEP"  # environment variable: the jobs of a parallel launcher are processes of their own
 COLUMNS = 6
-WIDTH = 160  # of the table where there is no terminal to fit
 TIMING = "trainer/"  # what the trainer says of itself, such as its speed
 
 
@@ -53,8 +52,7 @@ class SweepTable(Callback):
             SystemExit: a job did not succeed.
         """
         jobs = read_jobs(Path(os.environ.pop(FOLDER)))
-        console = Console()
-        (console if console.is_terminal else Console(width=WIDTH)).print(sweep_table(jobs))
+        screen().print(sweep_table(jobs))
         if code := max((job.code for job in jobs), default=0):
             raise SystemExit(code)
 
@@ -78,7 +76,7 @@ def read_jobs(folder: Path) -> list[SweepJob]:
 def run_metrics(run: Path) -> dict[str, float]:
     """What a run is judged by: its evaluations, or the last metrics of its last stage where it has none."""
     stages = list(json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"])
-    evaluations = [path for name in stages if (path := run / name / "evaluation.json").exists()]
+    evaluations = [path for name in stages if (path := ArtifactDir(run / name).evaluation).exists()]
     if not evaluations:
         values = final_values(ArtifactDir(run / stages[-1]).metrics)
         return {name: value for name, value in values.items() if not name.startswith(TIMING)}

@@ -37,10 +37,10 @@ def fit(
     if selection is not None and selection.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(selection.patience))
     checkpoint = newest_complete(output.checkpoints)
+    if trainer.is_world_process_zero():
+        journal.cut_back(-1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
     if checkpoint is None:
         _evaluate(trainer)
-    else:
-        journal.cut_back(int(checkpoint.name.rpartition("-")[2]))
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     _evaluate(trainer)
     _save(trainer, output)

@@ -5,9 +5,10 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from align.artifacts.metrics import MetricsLog
+from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 
 HELD_OUT = "held_out"
+SCHEDULE = "schedule"  # split of the first line, which says how many steps there will be
 _EVALUATION = "eval_"
 
 # TRL's name -> ours. What is not listed keeps its name under `trainer/`.
@@ -39,6 +40,12 @@ class Journal(TrainerCallback):
     def __init__(self, log: MetricsLog, names: Mapping[str, str]) -> None:
         self._log = log
         self._names = names
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            self._log.append(state.global_step, {TOTAL_STEPS: state.max_steps}, SCHEDULE)
 
     def on_log(
         self,

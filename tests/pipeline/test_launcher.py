@@ -1,0 +1,118 @@
+"""Children: kept while the layout stays, ended with their parent, and told about when they die."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from align.config.resources import Hardware, StageResources
+from align.data.spec import DataSpec, SourceSpec
+from align.models.spec import ModelSpec
+from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcome, write_job, write_outcome
+from align.pipeline.launcher import Launcher, Layout, environment
+from align.pipeline.memory import is_out_of_memory, memory_advice
+from align.stages.sft import Sft
+from align.stages.stage import RunSettings
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """An SFT stage whose data file does not exist."""
+    source = SourceSpec(path=str(tmp_path / "absent.jsonl"), format="messages")
+    stage = Sft(
+        model=ModelSpec(path=str(tmp_path / "model")),
+        data=DataSpec(sources={"toy": source}),
+        precision="fp32",
+        batch_size=4,
+        seed=0,
+        trainer={"max_steps": 1},
+    )
+    one = StageJob(
+        name="sft",
+        stage=stage,
+        inputs={},
+        output=tmp_path / "sft-0123456789ab",
+        outputs=tmp_path,
+        resources=StageResources(),
+        settings=RunSettings(hardware=Hardware(name="cpu", accelerator="cpu", memory_gib=4)),
+    )
+    return Job(action="check", stages=(one,))
+
+
+def test_a_job_survives_the_way_through_its_file(job: Job, tmp_path: Path) -> None:
+    write_job(job, tmp_path / "job.json")
+    assert read_job(tmp_path / "job.json") == job
+
+
+def test_the_outcome_is_the_first_bad_one_or_that_of_rank_zero(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    assert read_outcome(path, 2) is None
+    write_outcome(Outcome(state="done"), path, 1)
+    assert read_outcome(path, 2) is None
+    write_outcome(Outcome(state="done"), path, 0)
+    assert read_outcome(path, 2) == Outcome(state="done")
+    write_outcome(Outcome(state="failed", messages=("why",)), path, 1)
+    assert read_outcome(path, 2) == Outcome(state="failed", messages=("why",))
+
+
+def test_one_child_serves_consecutive_jobs_and_ends_with_the_launcher(job: Job) -> None:
+    with Launcher("cpu") as launcher:
+        outcome = launcher.perform(job, Layout(), lambda: None)
+        assert outcome.state == "refused"
+        assert any("absent.jsonl" in line for line in outcome.messages)
+        assert all(line.startswith("stages.sft.") for line in outcome.messages)
+        child = launcher._child
+        assert child is not None
+        launcher.perform(job, Layout(), lambda: None)
+        assert launcher._child is child
+        pid = child.pid
+    assert child.returncode == 2  # of its last job
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_child_that_dies_is_a_failure_with_its_cause(job: Job) -> None:
+    def kill() -> None:
+        assert launcher._child is not None
+        launcher._child.kill()
+
+    with Launcher("cpu") as launcher:
+        outcome = launcher.perform(job, Layout(), kill)
+    assert outcome.state == "failed"
+    assert "signal 9" in outcome.messages[0] and "memory" in outcome.messages[0]
+
+
+def test_the_environment_hides_the_gpu_from_a_cpu_run_and_telemetry_from_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
+    alone = environment("cpu", Layout())
+    assert alone["CUDA_VISIBLE_DEVICES"] == "" and alone["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert "WORLD_SIZE" not in alone and "OMP_NUM_THREADS" not in alone
+    cores = len(os.sched_getaffinity(0))
+    assert environment("cpu", Layout(ranks=2, grouped=True))["OMP_NUM_THREADS"] == str(max(1, cores // 2))
+    assert environment("cuda", Layout(grouped=True))["WORLD_SIZE"] == "1"
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "0")
+    assert environment("cuda", Layout())["HF_HUB_DISABLE_TELEMETRY"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"), True),
+        (ValueError("some memory"), False),
+    ],
+)
+def test_out_of_memory_is_recognised(problem: Exception, expected: bool) -> None:
+    assert is_out_of_memory(problem) is expected
+
+
+def test_the_advice_names_the_options() -> None:
+    advice = memory_advice("dpo", "auto", 80)
+    assert "80 GiB" in advice
+    assert "resources.dpo.micro_batch" in advice and "(now auto)" in advice
+    assert (
+        "resources.dpo.activation_checkpointing=true" in advice and "resources.dpo.parallel=zero2" in advice
+    )
