@@ -1,7 +1,8 @@
 """Conversion: a raw row -> a canonical row, by one source's columns, format, map and filter."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from align.config.plugin import PluginSpec
 from align.data.formats.table import bound, format_of
@@ -12,7 +13,7 @@ from align.data.spec import SourceSpec
 class Converter:
     """One source's way from a raw row to a canonical one: columns, format, map, filter, check."""
 
-    def __init__(self, name: str, source: SourceSpec, row_type: type[Row]) -> None:
+    def __init__(self, name: str, source: SourceSpec, row_type: type[Row] | UnionType) -> None:
         self.name = name
         self._source = source
         self._row_type = row_type
@@ -30,9 +31,10 @@ class Converter:
         if self._map is not None:
             row = self._map(row)
         if not isinstance(row, self._row_type):
+            needed = " or ".join(item.__name__ for item in get_args(self._row_type) or (self._row_type,))
             raise Refusal(
-                f"source {self.name!r} makes {type(row).__name__} rows, and {self._row_type.__name__} rows "
-                "are needed; set another `format`, or choose another dataset"
+                f"source {self.name!r} makes {type(row).__name__} rows, and {needed} rows are needed; "
+                "set another `format`, or choose another dataset"
             )
         if self._filter is not None and not self._filter(row):
             return None

@@ -9,12 +9,13 @@ from typing import Any
 class SourceReport:
     """Rows of one source: `rows_in` = `kept` + what was dropped, by reason.
 
-    `origin` is the file or the Hub name; `train` and `held_out` count rows after the split and the mixture,
-    repeats included, so their sum can exceed `kept`.
+    `origin` is the file or the Hub name; `sha256` that of the file, `revision` the Hub's. `train` and
+    `held_out` count rows after the split and the mixture, repeats included: their sum can exceed `kept`.
     """
 
     origin: str
     sha256: str | None = None
+    revision: str | None = None
     card: str | None = None
     rows_in: int = 0
     kept: int = 0
@@ -39,6 +40,7 @@ class SourceReport:
         return {
             "origin": self.origin,
             "sha256": self.sha256,
+            "revision": self.revision,
             "card": self.card,
             "rows_in": self.rows_in,
             "kept": self.kept,

@@ -6,6 +6,7 @@ Reads   local files, Hub datasets at a pinned revision, generated files (data/re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from align.artifacts.digest import sha256_of
@@ -39,13 +40,13 @@ class Rows:
 
 
 def load_rows(
-    spec: DataSpec, row_type: type[Row], outputs: Path, *, control_tokens: Sequence[str] = ()
+    spec: DataSpec, row_type: type[Row] | UnionType, outputs: Path, *, control_tokens: Sequence[str] = ()
 ) -> Rows:
     """Read, convert, screen, split and mix.
 
     Args:
         spec: the dataset.
-        row_type: the row shape that the caller needs.
+        row_type: the row shape that the caller needs, or a union of those it can do with.
         outputs: root of everything written; generated data goes below it.
         control_tokens: special tokens of the tokenizer, which must not stand in the data.
 
@@ -58,7 +59,8 @@ def load_rows(
     for name in sorted(spec.sources):
         source = spec.sources[name]
         origin, raw_rows, digest = _open(source, outputs)
-        account = report.sources[name] = SourceReport(origin, digest, source.card)
+        revision = source.hub.revision if source.hub else None
+        account = report.sources[name] = SourceReport(origin, digest, revision, source.card)
         convert = Converter(name, source, row_type)
         pools[name] = list(_kept(source, origin, raw_rows, convert, screen, account))
         account.kept = len(pools[name])

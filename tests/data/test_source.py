@@ -68,6 +68,7 @@ def test_rows_arrive_in_order_with_the_digest_of_their_file(tmp_path: Path) -> N
             "x": {
                 "origin": path,
                 "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+                "revision": None,
                 "card": "unread",
                 "rows_in": 3,
                 "kept": 3,
