@@ -260,3 +260,20 @@ def test_review_says_what_was_checked(tmp_path: Path, data: Path, capsys: pytest
 
 def test_a_folder_without_cards_is_an_error(tmp_path: Path) -> None:
     assert review_cards(tmp_path, tmp_path) == 2
+
+
+def test_every_shipped_card_has_a_configuration_and_holds_by_its_schema(tmp_path: Path) -> None:
+    cards = {path.stem for path in CARDS.glob("*.md")}
+    named = {
+        yaml.safe_load(path.read_text(encoding="utf-8")).get("card")
+        for path in (CARDS.parent / "conf" / "data").glob("*.yaml")
+        if not path.stem.startswith("sandbox")
+    }
+    assert cards == named and len(cards) > 10
+    assert [problem for name in cards for problem in review(CARDS / f"{name}.md", tmp_path).problems] == []
+
+
+def test_every_shipped_card_holds_against_its_files(align_data: Path) -> None:
+    reviews = [review(path, align_data) for path in CARDS.glob("*.md")]
+    assert [problem for done in reviews for problem in done.problems] == []
+    assert sum(done.against == "files, rows and columns" for done in reviews) == 10
