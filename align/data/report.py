@@ -72,11 +72,6 @@ class Report:
         """Rows dropped, by reason, over all sources."""
         return sum((source.dropped for source in self.sources.values()), Counter())
 
-    @property
-    def sha256s(self) -> dict[str, str]:
-        """File -> sha256, for every local source."""
-        return {source.origin: source.sha256 for source in self.sources.values() if source.sha256}
-
     def as_dict(self) -> dict[str, Any]:
         """For lineage and logs."""
         return {

@@ -1,6 +1,7 @@
 """Rows: a data specification -> tokenised training and held-out rows, with data.json for the lineage."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ class Split:
 
 def tokenised_split(rows: Rows, output: ArtifactDir, tokenise: Tokenise) -> Split:
     """Tokenise both parts and write to `output` what was read, dropped and kept."""
+    sys.stdout.write("\n".join([*rows.report.lines(), ""]))  # the stage's log says what was dropped, and why
     train = tokenise(rows.train)
     held_out = tokenise(rows.held_out) if rows.held_out else None
     counts = {"train": train.counts} | ({"held_out": held_out.counts} if held_out else {})
