@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from align.config.explain import explain
 from align.config.groups import choose_parallel
-from align.config.preprocess import preprocess, used_entry
+from align.config.plain import stages_of, uses
+from align.config.preprocess import preprocess
 from align.config.problem import ConfigError, Problem
 from align.config.schema import stage_types
 from align.config.secret import masked
@@ -112,9 +113,11 @@ def _is_kept(path: tuple[str, ...], plain: dict[str, Any], completed: dict[str, 
 
 def _at_its_source(problem: Problem, plain: dict[str, Any]) -> Problem:
     """What is wrong with data that a stage uses is wrong in the corpus, and told once for all users."""
-    match problem.path:
-        case ("stages", stage, key, _, *_) if entry := used_entry(plain["stages"][stage].get(key)):
-            return Problem(("corpus", entry, *problem.path[3:]), problem.message)
+    for name, stage in stages_of(plain):
+        for use in uses(stage):
+            path = ("stages", name, *use.path)
+            if problem.path[: len(path)] == path and problem.path != path:
+                return Problem(("corpus", use.entry, *problem.path[len(path) :]), problem.message)
     return problem
 
 

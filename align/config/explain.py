@@ -1,13 +1,13 @@
 """Explain: pydantic's errors -> problems in the user's words, with dotted paths and suggestions."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from align.config.problem import Problem, shown
-from align.config.schema import element, field_hints, members, tag
+from align.config.schema import element, field_hints, field_names, members, tag
 from align.config.suggest import did_you_mean
 
 MISMATCH = "_type"  # suffix of the error types that say no more than "this is another type"
@@ -54,10 +54,8 @@ def _place(error: Mapping[str, Any], root: Any) -> _Found:
 
 
 def _below(hint: Any, part: Any) -> Any:
-    if isinstance(hint, type) and is_dataclass(hint):
-        return field_hints(hint).get(
-            part, hint
-        )  # an unknown key: keep the class, to know what it could have been
+    if field_names(hint):
+        return field_hints(hint).get(part, hint)  # an unknown key keeps the class: what could it have been?
     return element(hint)
 
 
@@ -79,20 +77,16 @@ def _problems(found: _Found, *, with_value: bool) -> Iterator[Problem]:
     got = f" (got {shown(error['input'])})" if with_value else ""
     match error["type"]:
         case "unexpected_keyword_argument":
-            names = [name for name in field_hints(found.hint)] if isinstance(found.hint, type) else []
+            names = field_names(found.hint)
             hint = did_you_mean(path[-1], names) or f"; keys here: {', '.join(names)}"
             yield Problem(path, f"no such key{hint}")
         case "missing":
             yield Problem(path, "required, but not set")
         case "union_tag_invalid":
-            given, choices = (
-                str(error["ctx"]["tag"]),
-                [name for item in members(found.hint) if (name := tag(item))],
-            )
-            yield Problem(
-                (*path, "kind"),
-                f"no such kind (got {given!r}; {', '.join(choices)}){did_you_mean(given, choices)}",
-            )
+            given = str(error["ctx"]["tag"])
+            kinds = [name for item in members(found.hint) if (name := tag(item))]
+            known = f"no such kind (got {given!r}; {', '.join(kinds)})"
+            yield Problem((*path, "kind"), f"{known}{did_you_mean(given, kinds)}")
         case "value_error" | "assertion_error":
             yield from _said_by_a_validator(found)
         case "dataclass_type" | "model_attributes_type" | "mapping_type" | "dict_type":
@@ -117,9 +111,7 @@ def _said_by_a_validator(found: _Found) -> Iterator[Problem]:
     """Our checks raise a line per problem; `beta: …` at a mapping that may have `beta` is about it."""
     given = found.error["input"]
     keys = {str(key) for key in given} if isinstance(given, Mapping) else set()
-    keys |= (
-        set(field_hints(found.hint)) if isinstance(found.hint, type) and is_dataclass(found.hint) else set()
-    )
+    keys |= set(field_names(found.hint))
     for line in str(found.error["ctx"]["error"]).splitlines():
         head, colon, rest = line.partition(": ")
         if colon and head.split(".")[0] in keys:

@@ -14,6 +14,11 @@ def field_hints(cls: type) -> Mapping[str, Any]:
     return {item.name: hints[item.name] for item in fields(cls)}
 
 
+def field_names(hint: Any) -> list[str]:
+    """The fields of a dataclass; none of anything else."""
+    return list(field_hints(hint)) if isinstance(hint, type) and is_dataclass(hint) else []
+
+
 def unannotated(hint: Any) -> Any:
     """The hint without its outer `Annotated`."""
     while get_origin(hint) is Annotated:

@@ -46,10 +46,17 @@ class Train(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Suite(Spec):
+    data: Data
+    max_prompts: PositiveInt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judge(Spec):
     kind: Literal["judge"] = "judge"
     version: ClassVar[int] = 1
     checkpoints: Mapping[str, ModelRef]
+    suites: Mapping[str, Suite] = field(default_factory=dict)
     reward: Plugin | None = None
     note: str = ""
     low: Int = 0

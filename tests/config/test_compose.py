@@ -54,6 +54,21 @@ def test_a_stage_gets_its_corpus_entry(composed: Composed, root_type: Any) -> No
     assert run.stages["dpo"].data.max_rows == 7
 
 
+def test_the_corpus_is_used_at_any_depth(composed: Composed, root_type: Any) -> None:
+    cfg = composed("stages.judge.suites.ask.data={use: other}", "limits.rows=9")
+    run = bind(cfg, root_type)
+    assert run.stages["judge"].suites["ask"].data == run.corpus["other"]
+    assert run.stages["judge"].suites["ask"].max_prompts == run.corpus["other"].max_rows == 9
+    assert set(bind(cfg, root_type, only="judge").corpus) == {"pairs", "other"}
+
+
+def test_data_in_place_of_the_corpus_is_limited_too(composed: Composed, root_type: Any) -> None:
+    data = "stages.judge.suites.ask.data={sources: {z: {path: z.jsonl}}}"
+    run = bind(composed(data, "limits.rows=9"), root_type)
+    assert run.stages["judge"].suites["ask"].data.max_rows == 9
+    assert set(bind(composed(data), root_type, only="dpo").corpus) == {"pairs"}
+
+
 @pytest.mark.parametrize("own, limit, expected", [(500, 9, 9), (5, 9, 5), ("null", 9, 9)])
 def test_rows_are_limited_by_the_smaller_number(
     composed: Composed, root_type: Any, own: Any, limit: int, expected: int

@@ -21,7 +21,7 @@ CASES = [
     ("stages.dpo.batch_siz=4", "stages.dpo.batch_siz: no such key; did you mean batch_size?"),
     (
         "stages.judge.zzz=4",
-        "stages.judge.zzz: no such key; keys here: kind, checkpoints, reward, note, low, high",
+        "stages.judge.zzz: no such key; keys here: kind, checkpoints, suites, reward, note, low, high",
     ),
     ("corpus.pairs.sources.x.wieght=1", "corpus.pairs.sources.x.wieght: no such key; did you mean weight?"),
     ("resources.dpo.micro_bacth=1", "resources.dpo.micro_bacth: no such key; did you mean micro_batch?"),
@@ -62,6 +62,19 @@ CASES = [
         "stages.dpo.data.max_rows=9",
         "stages.dpo.data.max_rows: this data is the corpus entry pairs; set corpus.pairs.max_rows instead",
     ),
+    (
+        "stages.judge.suites.ask.data={use: pair}",
+        "stages.judge.suites.ask.data.use: no such corpus entry 'pair' (pairs, other); did you mean pairs?",
+    ),
+    (
+        "stages.judge.suites.ask.data={use: other, held_out: 1}",
+        "stages.judge.suites.ask.data.held_out: this data is the corpus entry other; "
+        "set corpus.other.held_out instead",
+    ),
+    ("limits.rows=many", "limits.rows: should be a valid integer (got 'many')"),
+    ("limits.steps=2.5", "limits.steps: should be a valid integer (got 2.5)"),
+    ("hardware.precision=fp8", "hardware.precision: should be 'auto', 'fp32' or 'bf16' (got 'fp8')"),
+    ("hardware=none", "hardware: should be a mapping (got 'none')"),
     (
         "stages.dpo.data.use=pair",
         "stages.dpo.data.use: no such corpus entry 'pair' (pairs, other); did you mean pairs?",
