@@ -1,0 +1,105 @@
+"""Pool: the evaluations of several runs (seeds, say) -> one table over runs x prompts. Torch-free.
+
+Reads   runs/<name>/evaluate/{evaluation.json, samples.jsonl}
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from align.artifacts.store import ArtifactDir
+from align.evaluation.rows import ENDED, LENGTH, Row, win_rate_parts
+from align.evaluation.statistics import Floats, mean_intervals
+from align.evaluation.table import evaluation_tables
+from align.evaluation.win_rate import wins
+
+RESAMPLES = 2000
+
+Sample = Mapping[str, Any]
+
+
+def pooled_rows(folders: Sequence[ArtifactDir]) -> Iterator[Row]:
+    """The rows that every evaluation has, over all of them; prompts of two runs are independent.
+
+    What samples.jsonl does not hold prompt by prompt (the reward models' agreement with pairs) is the mean of
+    the runs, without an interval.
+    """
+    evaluations = [json.loads(folder.evaluation.read_text(encoding="utf-8")) for folder in folders]
+    samples = [_samples(folder) for folder in folders]
+    values = [
+        {(row["checkpoint"], row["suite"], row["metric"]): row for row in found["rows"]}
+        for found in evaluations
+    ]
+    for key in values[0]:
+        if not all(key in found for found in values):
+            continue
+        observed = [list(_observations(*key, found)) for found in samples]
+        if all(observed):
+            yield _pooled(key, observed)
+        else:
+            rows = [found[key] for found in values]
+            yield Row(
+                *key, float(np.mean([row["value"] for row in rows])), None, None, sum(r["n"] for r in rows)
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one table over the runs whose folders are named."""
+    console = Console()
+    folders = [
+        ArtifactDir(Path(name) / "evaluate") for name in (sys.argv[1:] if arguments is None else arguments)
+    ]
+    missing = [folder for folder in folders if not folder.evaluation.exists()]
+    if not folders or missing:
+        lacking = f"no evaluation in {missing[0].path.parent}" if missing else "no runs named"
+        print(f"{lacking}; usage: python scripts/pool.py outputs/runs/a outputs/runs/b ...", file=sys.stderr)  # noqa: T201
+        return 2
+    for table in evaluation_tables([asdict(row) for row in pooled_rows(folders)]):
+        console.print(table)
+    return 0
+
+
+def _samples(folder: ArtifactDir) -> list[Sample]:
+    return [json.loads(line) for line in folder.samples.read_text(encoding="utf-8").split("\n") if line]
+
+
+def _pooled(key: tuple[str, str, str], observed: Sequence[Sequence[tuple[str, float]]]) -> Row:
+    """Rows of the same prompt in the same run are one cluster."""
+    named = [(f"{run}:{prompt}", value) for run, found in enumerate(observed) for prompt, value in found]
+    column: Floats = np.asarray([[value] for _, value in named])
+    (found,) = mean_intervals(column, [prompt for prompt, _ in named], resamples=RESAMPLES)
+    return Row(*key, found.value, found.low, found.high, found.n)
+
+
+def _observations(
+    checkpoint: str, label: str, metric: str, samples: Sequence[Sample]
+) -> Iterator[tuple[str, float]]:
+    """(prompt, value) of one run, for one metric of one checkpoint on a suite or a group of it."""
+    for sample in samples:
+        if checkpoint in sample["completions"] and _belongs(sample, label):
+            yield json.dumps(sample["prompt"]), _value(sample["completions"], checkpoint, metric)
+
+
+def _belongs(sample: Sample, label: str) -> bool:
+    suite, _, group = label.partition("/")
+    key, _, wanted = group.partition("=")
+    if sample["suite"] != suite or not group:
+        return bool(sample["suite"] == suite)
+    value = sample["reference"].get(key)
+    return wanted == (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _value(completions: Mapping[str, Any], checkpoint: str, metric: str) -> float:
+    own = completions[checkpoint]
+    if metric in (LENGTH, ENDED):
+        return float(own["tokens"] if metric == LENGTH else own["ended"])
+    if parts := win_rate_parts(metric):
+        reward, baseline = parts
+        return float(wins(own["scores"][reward], completions[baseline]["scores"][reward]))
+    return float(own["scores"][metric])
