@@ -8,7 +8,6 @@ from typing import Any
 from align.data.records import Prompt
 from align.sandbox.gold import gold_score
 
-
 _SURROUNDING = " .,;:!?\"'`()[]{}*“”‘’«»。、"  # no signs: -5 is not 5
 
 
