@@ -4,30 +4,25 @@ import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator
 
 from align.config.plugin import Plugin, PluginSpec
 from align.config.spec import LOGISTICS, Bool, ContentMark, Fraction, Int, Positive, PositiveInt, Spec
+from align.config.suggest import did_you_mean
 from align.data.formats.table import FORMATS
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-_PLUGIN: TypeAdapter[PluginSpec] = TypeAdapter(Plugin)
 
 
 def _format_from_yaml(value: Any) -> str | PluginSpec:
     """One of the table's names, or a plugin; decided here, so that an error is told once."""
     if isinstance(value, Mapping | PluginSpec):
-        try:
-            return _PLUGIN.validate_python(value)
-        except ValidationError as cause:
-            raise ValueError(cause.errors()[0]["msg"].removeprefix("Value error, ")) from cause
+        return PluginSpec.from_yaml(value)
     if not isinstance(value, str) or value not in FORMATS:
-        close = get_close_matches(str(value), FORMATS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"no format {value!r} ({', '.join(FORMATS)}, or a `_target_` of your own){hint}")
+        known = f"{', '.join(FORMATS)}, or a `_target_` of your own"
+        raise ValueError(f"no format {value!r} ({known}){did_you_mean(str(value), FORMATS)}")
     return value
 
 

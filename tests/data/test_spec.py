@@ -78,3 +78,11 @@ def test_a_format_of_ones_own() -> None:
 def test_a_branch_is_admitted_when_said() -> None:
     hub = {"id": "a/b", "revision": "main", "unpinned": True}
     assert BIND.validate_python({"sources": {"x": source(path=None, hub=hub)}}).sources["x"].hub is not None
+
+
+@pytest.mark.parametrize(
+    "format_name", ["alpaca", {"_target_": "align.data.formats.instructions.alpaca"}], ids=["name", "plugin"]
+)
+def test_what_is_written_down_binds_again(format_name: Any) -> None:
+    spec = BIND.validate_python({"sources": {"x": source(format=format_name, weight=2)}, "held_out": 3})
+    assert BIND.validate_python(BIND.dump_python(spec, mode="json")) == spec
