@@ -35,7 +35,7 @@ def evaluations(tmp_path):
         }
         rows = list(measure(suite, answers, {"sft": ("base",)}, resamples=200, seed=0))
         output = ArtifactDir(tmp_path / run / "evaluate")
-        write_samples(output, [suite], answers)
+        write_samples(output, [suite], {"asked": answers})
         write_evaluation(output, [suite], rows, {})
         scores[run] = {name: given.scores["gold"] for name, given in answers.items()}
     return tmp_path, scores
