@@ -8,6 +8,7 @@ old holder, should it still be there, notices at its next beat and stops.
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -80,13 +81,17 @@ class LostError(RuntimeError):
 
 
 class Lock:
-    """A held artifact folder. As a context it beats by itself, and an exception marks the artifact failed."""
+    """A held artifact folder. As a context it beats by itself, and an exception marks the artifact failed.
+
+    When the lock is lost inside the context, the main thread is interrupted and the context raises LostError.
+    """
 
     def __init__(self, folder: Path, status: Status) -> None:
         self.folder = folder
         self._status = status
         self._stopped = threading.Event()
         self._beating: threading.Thread | None = None
+        self._lost = False
 
     def __enter__(self) -> Self:
         self._beating = threading.Thread(target=self._beat_until_stopped, name="heartbeat", daemon=True)
@@ -99,6 +104,8 @@ class Lock:
         if self._status.state == "running":
             self.release("failed", f"{kind.__name__}: {error}" if kind else "released before it was complete")
         self._stop()
+        if self._lost:
+            self.verify()
 
     def verify(self) -> None:
         """Make sure that the lock is still ours.
@@ -132,7 +139,10 @@ class Lock:
             try:
                 self.beat()
             except LostError:
-                return  # `verify` tells the main thread before anything is committed
+                self._lost = True
+                main = threading.main_thread().ident or 0
+                signal.pthread_kill(main, signal.SIGINT)  # two builders would spoil each other's work
+                return
             except OSError:
                 continue  # a full or absent disk: three chances before the lock counts as stale
 

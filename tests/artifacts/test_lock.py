@@ -105,6 +105,14 @@ def test_a_holder_that_was_replaced_notices_and_writes_nothing(tmp_path: Path) -
     fast.verify()
 
 
+def test_a_lock_lost_at_work_stops_the_work(tmp_path: Path) -> None:
+    with pytest.raises(LostError, match="taken over"), acquire(tmp_path / "a", interval=0.5):
+        rewrite(tmp_path / "a", replace(status_of(tmp_path / "a"), namespace="", heartbeat=0.0))
+        other = acquire(tmp_path / "a")
+        time.sleep(30)
+    other.verify()
+
+
 def test_a_claim_counts_before_its_status_is_written(tmp_path: Path) -> None:
     acquire(tmp_path / "a")
     (tmp_path / "a" / STATUS).unlink()
