@@ -22,6 +22,7 @@ stages:
     architecture: {hidden_size: 48, layers: 2, heads: 2, intermediate_size: 96, max_positions: 256}
     block_length: 64
     batch_size: 8
+    precision: fp32
 """
 CORPUS = """
 text: {sources: {toy: {path: "${paths.data}/text.jsonl", format: text}}}

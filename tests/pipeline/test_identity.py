@@ -28,7 +28,7 @@ def artifacts(output: str) -> list[str]:
 
 
 def dry(toy, outputs: Path, *words: str) -> list[str]:
-    done = toy.run(outputs, "run.dry_run=true", "hardware.precision=fp32", *words)
+    done = toy.run(outputs, "run.dry_run=true", *words)
     assert done.returncode == 0, done.stderr
     return artifacts(done.stdout)
 
