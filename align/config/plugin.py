@@ -16,7 +16,7 @@ from pydantic import GetCoreSchemaHandler, PydanticSchemaGenerationError, TypeAd
 from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
 from align.config.problem import shown
-from align.config.schema import marks
+from align.config.schema import element, marks
 from align.config.spec import ModelMark
 from align.config.suggest import did_you_mean
 
@@ -58,7 +58,7 @@ class PluginSpec:
         module_name, _, attribute = self.target.rpartition(".")
         try:
             module = importlib.import_module(module_name)
-        except (ImportError, ValueError) as cause:
+        except Exception as cause:  # a user's module may raise anything while it is imported
             raise ValueError(f"cannot import {self.target}: {cause}") from cause
         found = getattr(module, attribute, None)
         if not callable(found):
@@ -68,11 +68,10 @@ class PluginSpec:
 
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """The target's parameters; empty where it does not tell."""
+        target = self.resolve()
         try:
-            return inspect.signature(self.resolve()).parameters
-        except (ValueError, TypeError) as cause:  # some builtins have no signature
-            if str(cause).startswith("cannot import"):
-                raise
+            return inspect.signature(target).parameters
+        except (ValueError, TypeError):  # some builtins have no signature
             return {}
 
     def argument_hints(self) -> Mapping[str, Any]:
@@ -111,15 +110,10 @@ class PluginSpec:
     def located(self, locate: Callable[[str], str]) -> "PluginSpec":
         """A copy with every argument that names a model (`ModelRef`) sent through `locate`, nested too."""
         hints = self.argument_hints()
-
-        def of(name: str, value: Any) -> Any:
-            is_model = any(isinstance(mark, ModelMark) for mark in marks(hints.get(name)))
-            return locate(value) if is_model and isinstance(value, str) else _mapped(value, locate_nested)
-
-        def locate_nested(plugin: PluginSpec) -> PluginSpec:
-            return plugin.located(locate)
-
-        return replace(self, arguments={name: of(name, value) for name, value in self.arguments.items()})
+        arguments = {
+            name: _located(value, hints.get(name, Any), locate) for name, value in self.arguments.items()
+        }
+        return replace(self, arguments=arguments)
 
     def build(self, **extra: Any) -> Any:
         """Call the target with its arguments, nested leaves built first, and `extra`."""
@@ -157,6 +151,17 @@ def _mapped(value: Any, change: Callable[[PluginSpec], Any]) -> Any:
     return value
 
 
+def _located(value: Any, hint: Any, locate: Callable[[str], str]) -> Any:
+    if isinstance(value, PluginSpec):
+        return value.located(locate)
+    if isinstance(value, Mapping):
+        return {key: _located(item, element(hint), locate) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_located(item, element(hint), locate) for item in value]
+    is_model = isinstance(value, str) and any(isinstance(mark, ModelMark) for mark in marks(hint))
+    return locate(value) if is_model else value
+
+
 def _plain(value: Any) -> Any:
     return to_jsonable_python(_mapped(value, PluginSpec.as_yaml))
 
@@ -164,11 +169,13 @@ def _plain(value: Any) -> Any:
 def _read(value: Any, path: tuple[str, ...], problems: list[str]) -> Any:
     """A value from YAML with every `_target_` leaf in it turned into a plugin, innermost first."""
     if isinstance(value, Mapping):
-        read = {str(key): _read(item, (*path, str(key)), problems) for key, item in value.items()}
-        target = read.pop("_target_", None)
-        return (
-            _checked(target, read, path, problems) if isinstance(target, str) else value if target else read
-        )
+        read = {
+            str(key): _read(item, (*path, str(key)), problems)
+            for key, item in value.items()
+            if key != "_target_"
+        }
+        target = value.get("_target_")
+        return read if target is None else _checked(str(target), read, path, problems)
     if isinstance(value, list):
         return [_read(item, (*path, str(index)), problems) for index, item in enumerate(value)]
     return value

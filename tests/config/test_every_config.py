@@ -18,6 +18,14 @@ ENTERS = {
     "stage": "+stage@stages.extra={}",
     "suite": "+suite@stages.evaluate.suites.extra={}",
 }
+# What an option is made for, where the defaults do not suit it.
+GOES_WITH = {
+    "corpus/hh": ["model=qwen3_0_6b"],  # no text to pretrain on
+    "corpus/ultra": ["model=qwen3_0_6b"],
+    "corpus/koalpaca": ["model=qwen3_0_6b", "pipeline=sft"],  # no preferences either
+    "corpus/korean": ["pipeline=sft"],
+    "stage/evaluate": ["~stages.evaluate", "stages.extra.suites={q: {data: {use: sft}}}"],
+}
 OPTIONS = sorted(
     (path.parent.relative_to(CONF).as_posix(), path.stem)
     for path in CONF.rglob("*.yaml")
@@ -39,8 +47,8 @@ def test_all_groups_are_seen() -> None:
 
 @pytest.mark.parametrize("group, option", OPTIONS, ids=["/".join(option) for option in OPTIONS])
 def test_an_option_composes_and_binds(group: str, option: str) -> None:
-    run = bound(ENTERS.get(group, f"{group}={{}}").format(option))
-    assert run.stages
+    enters = ENTERS.get(group, f"{group}={{}}").format(option)
+    assert bound(enters, *GOES_WITH.get(f"{group}/{option}", [])).stages
 
 
 @pytest.mark.parametrize("hardware", [option for group, option in OPTIONS if group == "hardware"])

@@ -33,6 +33,8 @@ class Blend:
 def free(*, text: str, **more: object) -> str:
     return text
 
+def judge(models: dict[str, ModelRef], names: list[str]) -> None: ...
+
 CONSTANT = 3
 """
 
@@ -88,7 +90,7 @@ def test_plugins_nest_and_every_problem_is_told(plugins: str) -> None:
     [
         (5, "should be a mapping with `_target_"),
         ({"a": 1}, "should be a mapping with `_target_"),
-        ({"_target_": 3}, "should be a mapping with `_target_"),
+        ({"_target_": 3}, "cannot import 3"),
         ({"_target_": "Learned"}, "cannot import Learned"),
         ({"_target_": "somebodys_plugins.Lerned"}, "has no Lerned to call; did you mean Learned?"),
         ({"_target_": "somebodys_plugins.CONSTANT"}, "has no CONSTANT to call"),
@@ -116,6 +118,17 @@ def test_only_arguments_typed_as_models_are_located(plugins: str, name: str) -> 
     assert text.located(str.upper) == text
     nested = PluginSpec(f"{plugins}.Blend", {"sources": {"a": learned}, "weights": {"a": 1.0}})
     assert nested.located(str.upper).arguments["sources"]["a"].arguments == {"model": "STAGE:REWARD"}
+
+
+def test_models_in_a_mapping_are_located(plugins: str) -> None:
+    plugin = PluginSpec.from_yaml({"_target_": f"{plugins}.judge", "models": {"a": "x"}, "names": ["x"]})
+    assert plugin.located(str.upper).arguments == {"models": {"a": "X"}, "names": ["x"]}
+
+
+def test_a_module_that_breaks_is_told_not_traced(plugins: str, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "broken_plugin.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert refused({"_target_": "broken_plugin.x"}) == "cannot import broken_plugin.x: division by zero"
 
 
 def test_what_is_written_binds_again(plugins: str) -> None:
