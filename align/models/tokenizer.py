@@ -7,6 +7,7 @@ Source  Sennrich et al. 2016, arXiv:1508.07909 (byte-pair encoding)
 """
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -17,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     TokenizersBackend,
 )
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from align.models.spec import ModelSpec, TemplateName, TokenizerSpec
 from align.models.templates import END_OF_TEXT, PAD_TOKEN, SPECIAL_TOKENS, TEMPLATES
@@ -120,7 +122,8 @@ def prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     Generation stops at the template's end of turn and at every EOS the model already knew.
     """
     fresh = list(getattr(tokenizer, "fresh_token_ids", []))
-    rows = model.get_input_embeddings().weight.shape[0]
+    weight = model.get_input_embeddings().weight
+    rows = getattr(weight, "ds_shape", weight.shape)[0]  # ZeRO-3 shards weights as they load
     if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
         fresh = sorted({*fresh, *range(rows, len(tokenizer))})
@@ -151,7 +154,17 @@ def end_token_ids(tokenizer: PreTrainedTokenizerBase, *known: int | list[int] | 
 def _initialise_at_mean(model: PreTrainedModel, token_ids: list[int]) -> None:
     embeddings = [model.get_input_embeddings(), model.get_output_embeddings()]
     weights = {id(layer.weight): layer.weight for layer in embeddings if layer is not None}
-    for weight in weights.values():
-        settled = torch.ones(weight.shape[0], dtype=torch.bool)
-        settled[token_ids] = False
-        weight[token_ids] = weight[settled].mean(dim=0)
+    with _whole(list(weights.values())):
+        for weight in weights.values():
+            settled = torch.ones(weight.shape[0], dtype=torch.bool)
+            settled[token_ids] = False
+            weight[token_ids] = weight[settled].mean(dim=0)
+
+
+def _whole(weights: list[torch.Tensor]) -> AbstractContextManager[None]:
+    """Gather weights that ZeRO-3 has sharded, and shard what became of them; nothing to do for others."""
+    if not is_deepspeed_zero3_enabled():
+        return nullcontext()
+    from deepspeed import zero  # noqa: PLC0415  (1.3 s that only ZeRO-3 needs)
+
+    return zero.GatheredParameters(weights, modifier_rank=0)
