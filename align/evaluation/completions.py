@@ -110,8 +110,8 @@ def _refuse_control_tokens(suite: Suite, tokens: Sequence[str]) -> None:
     for number, prompt in enumerate(suite.prompts, start=1):
         if token := search(prompt):
             raise DataError(
-                f"suites.{suite.name}.source: prompt {number} holds {token!r}, which the tokenizer reads as "
-                "a control token; remove it there, or leave such prompts out with source.filter"
+                f"suites.{suite.name}: prompt {number} holds {token!r}, which the tokenizer reads as a "
+                "control token; remove it there, or leave such prompts out with a `filter` on their source"
             )
 
 

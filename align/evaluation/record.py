@@ -15,8 +15,6 @@ from align.evaluation.measure import Answers
 from align.evaluation.rows import Row
 from align.evaluation.suite import Suite
 
-EVALUATION = "evaluation.json"
-
 
 def write_evaluation(
     output: ArtifactDir, suites: Sequence[Suite], rows: Sequence[Row], settings: Mapping[str, Any]
@@ -25,12 +23,12 @@ def write_evaluation(
     output.path.mkdir(parents=True, exist_ok=True)
     asked = {suite.name: {"prompts": len(suite.prompts), "digest": suite.digest} for suite in suites}
     content = {"rows": [asdict(row) for row in rows], "suites": asked, **settings}
-    write_json(output.path / EVALUATION, content)
+    write_json(output.evaluation, content)
     write_json(output.data, {"suites": {suite.name: suite.report for suite in suites}})
-    metrics = MetricsLog(output.metrics)
-    for name in dict.fromkeys(row.checkpoint for row in rows):
+    metrics, names = MetricsLog(output.metrics), dict.fromkeys(row.checkpoint for row in rows)
+    for name in names:
         values = {f"{row.suite}/{row.metric}": row.value for row in rows if row.checkpoint == name}
-        metrics.append(0, values, split=name)
+        metrics.append(len(names), values, split=name)
 
 
 def write_samples(

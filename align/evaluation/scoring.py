@@ -23,7 +23,8 @@ def scores_of(
     for name, source in rewards.items():
         parts = source.parts(prompts, completions) if isinstance(source, Blend) else {}
         total = source.total(parts) if isinstance(source, Blend) else source.score(prompts, completions)
-        scores |= {name: total} | {f"{name}/{part}": values for part, values in parts.items()}
+        found = {name: total} | {f"{name}/{part}": values for part, values in parts.items()}
+        scores |= {key: [float(value) for value in values] for key, values in found.items()}
     for name, values in scores.items():
         if len(values) != len(completions):
             raise ValueError(f"reward {name} gave {len(values)} scores for {len(completions)} completions")

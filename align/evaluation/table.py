@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from align.evaluation.rows import ACCURACY, ENDED, LENGTH, win_rate_parts
 
@@ -20,7 +21,8 @@ def evaluation_tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
 def _suite_table(suite: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = dict.fromkeys(_column(row["metric"]) for row in rows)
     count = max(row["n"] for row in rows)
-    table = Table(title=f"{suite} (n = {count})", title_justify="left", box=box.SIMPLE)
+    title = Text(f"{suite} (n = {count})")  # groups are named by the data, which may hold markup
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
     table.add_column("checkpoint", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -29,7 +31,7 @@ def _suite_table(suite: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         cells = (
             "\n".join(_cell(row) for row in own if _column(row["metric"]) == column) for column in columns
         )
-        table.add_row(checkpoint, *cells)
+        table.add_row(Text(checkpoint), *map(Text, cells))
     return table
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from align.evaluation.completions import Checkpoint, Engine
     from align.evaluation.measure import Answers
     from align.evaluation.rows import Row
+    from align.generation.sampler import Completion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,16 +128,11 @@ class Evaluate(Spec):
         return [f"data.{problem}" for problem in card_problems(self.data, io.outputs)]
 
     def _answers(self, io: StageIO, suites: Sequence[Suite]) -> "dict[str, dict[str, Answers]]":
-        """Suite -> checkpoint -> answers; a checkpoint is in memory only while it answers."""
-        from align.evaluation.completions import completions_of
+        """Suite -> checkpoint -> answers with their scores."""
         from align.evaluation.measure import Answers
         from align.evaluation.scoring import scores_of
 
-        engine = self._engine(io)
-        spoken = {
-            name: completions_of(_checkpoint(io, name, spec), suites, engine, io.outputs)
-            for name, spec in self.checkpoints.items()
-        }
+        spoken = self._spoken(io, suites)
         rewards = {name: plugin.located(io.locate).build() for name, plugin in self.rewards.items()}
         found: dict[str, dict[str, Answers]] = {suite.name: {} for suite in suites}
         for suite in suites:
@@ -145,6 +141,19 @@ class Evaluate(Spec):
                 scores = scores_of(sources, suite.prompts, [completion.text for completion in completions])
                 found[suite.name][name] = Answers(completions, scores)
         return found
+
+    def _spoken(self, io: StageIO, suites: Sequence[Suite]) -> "dict[str, dict[str, list[Completion]]]":
+        """Checkpoint -> suite -> completions; a checkpoint is in memory only while it answers."""
+        from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
+        from align.evaluation.completions import completions_of
+
+        engine, progress = self._engine(io), MetricsLog(io.output.metrics)
+        progress.append(0, {TOTAL_STEPS: len(self.checkpoints)}, split="schedule")
+        spoken: dict[str, dict[str, list[Completion]]] = {}
+        for number, (name, spec) in enumerate(self.checkpoints.items(), start=1):
+            spoken[name] = completions_of(_checkpoint(io, name, spec), suites, engine, io.outputs)
+            progress.append(number, {"completions": sum(map(len, spoken[name].values()))}, split=name)
+        return spoken
 
     def _measured(
         self, suites: Sequence[Suite], answers: "Mapping[str, Mapping[str, Answers]]"
