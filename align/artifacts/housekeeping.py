@@ -97,6 +97,9 @@ def prune(root: Path, doomed: Iterable[Entry]) -> list[Entry]:
         removed.append(entry)
     for leftover in (root / "artifacts").glob(f"{PRUNED}*"):
         shutil.rmtree(leftover)
+    for artifact in Store(root).all():
+        if artifact.is_complete:  # a crash just after the commit leaves what nothing resumes from
+            shutil.rmtree(artifact.checkpoints, ignore_errors=True)
     return removed
 
 
@@ -129,13 +132,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--outputs", type=Path, default=Path("outputs"), help="what paths.outputs is set to")
     parser = argparse.ArgumentParser(description="List, explain and remove artifacts.")
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="what paths.outputs is set to")
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="every artifact, its state, size, and the runs that link to it")
-    show = actions.add_parser("show", help="one artifact's lineage, as JSON")
+    actions.add_parser(
+        "list", parents=[shared], help="every artifact, its state, size, and the runs that link to it"
+    )
+    show = actions.add_parser("show", parents=[shared], help="one artifact's lineage, as JSON")
     show.add_argument("name", help="the folder's name, such as dpo-4bfd51e3d392")
-    removal = actions.add_parser("prune", help="what no run links to, and what failed")
+    removal = actions.add_parser("prune", parents=[shared], help="what no run links to, and what failed")
     removal.add_argument("--yes", action="store_true", help="remove them instead of listing them")
     return parser
 

@@ -53,14 +53,23 @@ def test_every_artifact_has_a_state_and_a_reason(outputs: Path) -> None:
 
 def test_pruning_lists_first_and_removes_when_told(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = reasons(outputs)
-    assert main(["--outputs", str(outputs), "prune"]) == 0
+    assert main(["prune", "--outputs", str(outputs)]) == 0
     assert "would remove (do it with --yes): 3 artifacts" in capsys.readouterr().out
     assert reasons(outputs) == before
-    assert main(["--outputs", str(outputs), "prune", "--yes"]) == 0
+    assert main(["prune", "--outputs", str(outputs), "--yes"]) == 0
     assert "removed: 3 artifacts" in capsys.readouterr().out
     assert set(reasons(outputs)) == {"pretrain-0", "sft-1", "reward-5", "pretrain-6"}
     assert {path.name for path in (outputs / "runs" / "mine").iterdir()} == {"sft"}
     assert not [path for path in (outputs / "artifacts").iterdir() if path.name.startswith(".")]
+
+
+def test_checkpoints_left_in_a_finished_artifact_go(outputs: Path, store: Store) -> None:
+    done, under_way = store.artifact("sft", "1" * 12), store.artifact("reward", "5" * 12)
+    for artifact in (done, under_way):
+        (artifact.checkpoints / "checkpoint-1").mkdir(parents=True)
+    prune(outputs, [])
+    assert not done.checkpoints.exists()
+    assert under_way.checkpoints.exists()
 
 
 def test_what_somebody_began_to_build_meanwhile_stays(outputs: Path, store: Store) -> None:
@@ -72,7 +81,7 @@ def test_what_somebody_began_to_build_meanwhile_stays(outputs: Path, store: Stor
 
 
 def test_show_tells_lineage_and_ancestors(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--outputs", str(outputs), "show", "sft-" + "1" * 12]) == 0
+    assert main(["show", "--outputs", str(outputs), "sft-" + "1" * 12]) == 0
     about = json.loads(capsys.readouterr().out)
     assert about["ancestors"] == ["pretrain-" + "0" * 12]
     assert about["runs"] == ["mine"]
@@ -82,11 +91,11 @@ def test_show_tells_lineage_and_ancestors(outputs: Path, capsys: pytest.CaptureF
 
 
 def test_list_shows_all(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--outputs", str(outputs), "list"]) == 0
+    assert main(["list", "--outputs", str(outputs)]) == 0
     assert capsys.readouterr().out.count("\n") > 7
 
 
 def test_a_wrong_folder_or_name_is_exit_code_two(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--outputs", str(outputs / "nowhere"), "list"]) == 2
-    assert main(["--outputs", str(outputs), "show", "nothing"]) == 2
+    assert main(["list", "--outputs", str(outputs / "nowhere")]) == 2
+    assert main(["show", "--outputs", str(outputs), "nothing"]) == 2
     assert "no artifact nothing" in capsys.readouterr().err
