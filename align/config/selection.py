@@ -8,12 +8,16 @@ from align.config.problem import Problem
 from align.config.spec import REFERENCE_PREFIX
 from align.config.suggest import did_you_mean
 
+# A corpus brings what its data is evaluated with; a pipeline need not have an evaluation.
+BROUGHT_BY_A_CORPUS = {"suites", "rewards"}
+
 
 def drop_phantoms(plain: Plain) -> list[Problem]:
     """Drop stages without `kind`: nobody defined them, an override or an experiment misspelled the name."""
     known = [name for name, stage in stages_of(plain) if "kind" in stage]
     phantoms = [name for name, stage in stages_of(plain) if "kind" not in stage]
-    problems = [Problem(("stages", name), _no_such_stage(name, known)) for name in phantoms]
+    misspelled = [name for name in phantoms if not set(plain["stages"][name]) <= BROUGHT_BY_A_CORPUS]
+    problems = [Problem(("stages", name), _no_such_stage(name, known)) for name in misspelled]
     for name in phantoms:
         del plain["stages"][name]
     for name in section(plain, "resources"):

@@ -3,6 +3,7 @@
 Reads   runs/<name>/evaluate/{evaluation.json, samples.jsonl}
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,15 +52,15 @@ def pooled_rows(folders: Sequence[ArtifactDir]) -> Iterator[Row]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one table over the runs whose folders are named."""
-    console = Console()
-    folders = [
-        ArtifactDir(Path(name) / "evaluate") for name in (sys.argv[1:] if arguments is None else arguments)
-    ]
-    missing = [folder for folder in folders if not folder.evaluation.exists()]
-    if not folders or missing:
-        lacking = f"no evaluation in {missing[0].path.parent}" if missing else "no runs named"
-        print(f"{lacking}; usage: python scripts/pool.py outputs/runs/a outputs/runs/b ...", file=sys.stderr)  # noqa: T201
+    parser = argparse.ArgumentParser(
+        prog="python scripts/pool.py", description="One evaluation table over several runs."
+    )
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, as outputs/runs/quickstart-0001")
+    folders = [ArtifactDir(run / "evaluate") for run in parser.parse_args(arguments).runs]
+    if missing := [folder for folder in folders if not folder.evaluation.exists()]:
+        sys.stderr.write(f"no evaluation in {missing[0].path.parent}\n")
         return 2
+    console = Console()
     for table in evaluation_tables([asdict(row) for row in pooled_rows(folders)]):
         console.print(table)
     return 0

@@ -26,14 +26,13 @@ class StageFailed(RuntimeError):
     """A stage did not finish; the message is for the user."""
 
 
-def check(run: Run, plan: Sequence[Planned], launcher: Launcher, board: Board) -> None:
-    """Check every stage that would run, in one child on the CPU.
+def check(run: Run, todo: Sequence[Planned], launcher: Launcher, board: Board) -> None:
+    """Check all stages that are to run, in one child on the CPU.
 
     Raises:
         ConfigError: the problems of all stages.
         StageFailed: a check itself broke down.
     """
-    todo = [item for item in plan if item.state == "run"]
     board.start("check")
     job = Job(action="check", stages=tuple(stage_job(run, item) for item in todo))
     outcome = launcher.perform(job, Layout(), lambda: board.show("check", f"{len(todo)} stages"))

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -77,8 +78,9 @@ class Launcher:
             self._end()
             self._child, self._layout = self._spawn(layout, "-"), layout
         assert self._child.stdin is not None
-        self._child.stdin.write(f"{job}\n")
-        self._child.stdin.flush()
+        with suppress(BrokenPipeError):  # it died just now, which whoever waits for the job will see
+            self._child.stdin.write(f"{job}\n")
+            self._child.stdin.flush()
         return self._child
 
     def _spawn(self, layout: Layout, *arguments: str) -> subprocess.Popen[str]:
@@ -99,7 +101,8 @@ class Launcher:
         if child is None:
             return
         assert child.stdin is not None
-        child.stdin.close()
+        with suppress(BrokenPipeError):
+            child.stdin.close()
         if interrupt:
             child.send_signal(signal.SIGTERM)
         try:

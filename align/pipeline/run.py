@@ -23,13 +23,18 @@ Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow", "swanlab"]
 
 
 def _with_defaults(given: Any) -> Any:
-    """Fill every stage's resources from `resources.default`."""
-    if not isinstance(given, Mapping):
+    """Fill every stage's resources from `resources.default`, and their `trainer` from its."""
+    if not isinstance(given, Mapping) or not isinstance(given.get("default"), Mapping):
         return given
-    default = given.get("default") or {}
-    return {
-        name: {**default, **entry} if isinstance(entry, Mapping) else entry for name, entry in given.items()
-    }
+    default = given["default"]
+
+    def filled(entry: Mapping[str, Any]) -> dict[str, Any]:
+        whole = {**default, **entry}
+        if isinstance(default.get("trainer"), Mapping) and isinstance(whole["trainer"], Mapping):
+            whole["trainer"] = {**default["trainer"], **whole["trainer"]}
+        return whole
+
+    return {name: filled(entry) if isinstance(entry, Mapping) else entry for name, entry in given.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,12 +72,28 @@ def test_only_a_stage_and_what_it_needs_is_planned(toy, finished: Path) -> None:
     assert list(plan(toy.run(finished, "run.dry_run=true", "run.only=sft").stdout)) == ["pretrain", "sft"]
 
 
+def test_a_corpus_may_bring_an_evaluation_that_the_pipeline_lacks(toy, finished: Path) -> None:
+    done = toy.run(finished, "run.dry_run=true", "+suite@stages.evaluate.suites.asked=hh_questions")
+    assert list(plan(done.stdout)) == ["pretrain", "sft", "dpo"], done.stderr
+
+
 def test_a_damaged_artifact_is_refused_with_the_remedy(toy, outputs: Path) -> None:
     weights = (outputs / "runs" / "chain" / "sft" / "model" / "model.safetensors").resolve()
     weights.write_bytes(weights.read_bytes()[:-1])
     done = toy.run(outputs)
     assert done.returncode == 2
     assert "stages.sft: sft-" in done.stderr and "run.fresh=[" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_input_with_other_bytes_is_refused_when_it_is_read(toy, outputs: Path) -> None:
+    weights = (outputs / "runs" / "chain" / "sft" / "model" / "model.safetensors").resolve()
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    done = toy.run(outputs, "stages.dpo.trainer.beta=0.3")
+    assert done.returncode == 2
+    assert "model/model.safetensors was changed since it was written" in done.stderr
     assert "Traceback" not in done.stderr
 
 

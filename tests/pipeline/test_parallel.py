@@ -1,20 +1,43 @@
-"""Two processes under ZeRO-2 train what one process trains."""
+"""Several processes train what one process trains, and all of them end with the pipeline."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+PATIENCE = 120.0
+
 
 def losses(artifact: Path) -> dict[int, float]:
     rows = [json.loads(line) for line in (artifact / "metrics.jsonl").read_text().splitlines()]
-    return {row["step"]: row["policy/loss"] for row in rows if row["split"] == "train" and "policy/loss" in row}
+    return {
+        row["step"]: row["policy/loss"] for row in rows if row["split"] == "train" and "policy/loss" in row
+    }
+
+
+def descendants(pid: int) -> set[int]:
+    """Every running process below `pid`."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents[int(status.parent.name)] = int(fields[1])
+    found, waiting = set(), {pid}
+    while waiting:
+        waiting = {child for child, parent in parents.items() if parent in waiting} - found
+        found |= waiting
+    return found
 
 
 @pytest.mark.slow
-def test_zero2_on_two_ranks_equals_one_process(toy, outputs: Path) -> None:
+@pytest.mark.parametrize("parallel", ["ddp", "zero2", "zero3"])
+def test_two_ranks_train_what_one_process_trains(toy, outputs: Path, parallel: str) -> None:
     (alone,) = (outputs / "artifacts").glob("sft-*")
-    words = ("run.only=sft", "run.fresh=[sft]", "run.name=shared", "hardware=2xcpu", "parallel=zero2")
+    words = ("run.only=sft", "run.fresh=[sft]", "run.name=shared", "hardware=2xcpu", f"parallel={parallel}")
     done = toy.run(outputs, *words)
     assert done.returncode == 0, done.stderr
     shared = (outputs / "runs" / "shared" / "sft").resolve()
@@ -24,3 +47,21 @@ def test_zero2_on_two_ranks_equals_one_process(toy, outputs: Path) -> None:
     expected, found = losses(alone), losses(shared)
     assert list(found) == list(expected) and len(found) == 4
     assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_killed_pipeline_takes_all_ranks_along(toy, outputs: Path) -> None:
+    words = ("run.only=sft", "run.fresh=[sft]", "hardware=2xcpu", "limits.steps=null",
+             "stages.pretrain.trainer.max_steps=4", "stages.sft.trainer.max_steps=2000")  # fmt: skip
+    running = toy.start(outputs, *words)
+    deadline = time.monotonic() + PATIENCE
+    while not list(outputs.glob("artifacts/sft-*/log/rank-1.txt")):
+        assert running.poll() is None and time.monotonic() < deadline, running.communicate()
+        time.sleep(0.05)
+    family = descendants(running.pid)
+    assert len(family) >= 3  # torchrun's agent and two ranks
+    running.kill()
+    running.communicate()
+    while any(Path(f"/proc/{pid}").exists() for pid in family):
+        assert time.monotonic() < deadline, "a rank outlived the pipeline"
+        time.sleep(0.05)
