@@ -5,12 +5,12 @@ Writes  model/, adapter/, metrics.jsonl, data.json
 Source  Rafailov et al. 2023, "Direct Preference Optimization", arXiv:2305.18290, eq. 7
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from align.models.spec import ModelSpec
 from align.stages.stage import StageIO
-from align.training.spec import TrainingSpec
+from align.training.spec import DpoTrainer, TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class Dpo(TrainingSpec):
     trainer_class: ClassVar[str] = "trl.DPOConfig"
 
     policy: ModelSpec
+    trainer: DpoTrainer = field(default_factory=dict)
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""

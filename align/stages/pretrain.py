@@ -6,13 +6,13 @@ Source  Radford et al. 2019, "Language models are unsupervised multitask learner
         arXiv:2302.13971
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from align.config.spec import PositiveInt
 from align.models.spec import ArchitectureSpec, TokenizerSpec
 from align.stages.stage import StageIO
-from align.training.spec import TrainingSpec
+from align.training.spec import SftTrainer, TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Pretrain(TrainingSpec):
     tokenizer: TokenizerSpec
     architecture: ArchitectureSpec
     block_length: PositiveInt = 256
+    trainer: SftTrainer = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,9 +45,10 @@ class Pretrain(TrainingSpec):
         """Problems that would stop this stage, as `field.path: problem`."""
         from trl import SFTConfig
 
-        from align.training.check import common_problems
+        from align.data.records import Text
+        from align.training.check import common_problems, data_problems
 
-        return common_problems(self, io, SFTConfig)
+        return common_problems(self, io, SFTConfig) or data_problems(self, io, Text)
 
     def run(self, io: StageIO) -> None:
         """Train and save tokenizer and model."""

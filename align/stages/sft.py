@@ -5,12 +5,12 @@ Writes  model/, adapter/, metrics.jsonl, data.json
 Source  Ouyang et al. 2022, "Training language models to follow instructions", arXiv:2203.02155, §3.5
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from align.models.spec import ModelSpec
 from align.stages.stage import StageIO
-from align.training.spec import TrainingSpec
+from align.training.spec import SftTrainer, TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class Sft(TrainingSpec):
     trainer_class: ClassVar[str] = "trl.SFTConfig"
 
     model: ModelSpec
+    trainer: SftTrainer = field(default_factory=dict)
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""

@@ -168,6 +168,45 @@ def machine_problems(stage: str, given: Mapping[str, Any], target: str) -> list[
     return found + problems(rest, table, owned=OWNED, machine=frozenset(), target=target)
 
 
+IDENTITY: frozenset[str] = frozenset(
+    {
+        "adam_beta1",
+        "adam_beta2",
+        "adam_epsilon",
+        "average_tokens_across_devices",
+        "beta",
+        "center_rewards_coefficient",
+        "dataloader_drop_last",
+        "disable_dropout",
+        "discopop_tau",
+        "f_alpha_divergence_coef",
+        "f_divergence_type",
+        "label_smoothing",
+        "ld_alpha",
+        "learning_rate",
+        "loss_type",
+        "loss_weights",
+        "lr_scheduler_kwargs",
+        "lr_scheduler_type",
+        "max_grad_norm",
+        "max_length",
+        "max_steps",
+        "neftune_noise_alpha",
+        "num_train_epochs",
+        "optim",
+        "optim_args",
+        "optim_target_modules",
+        "ref_model_mixup_alpha",
+        "ref_model_sync_steps",
+        "router_aux_loss_coef",
+        "sync_ref_model",
+        "use_weighting",
+        "warmup_steps",
+        "weight_decay",
+    }
+)
+
+
 def build_arguments(
     config_class: type, stage: "TrainingSpec", io: StageIO, names: Mapping[str, str] | None = None
 ) -> Any:

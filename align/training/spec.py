@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from align.config.passthrough import checked_fields, defaults_digest, field_table
 from align.config.resources import Precision
 from align.config.spec import Bool, Int, PositiveInt, Spec
 from align.data.spec import DataSpec
 from align.models.spec import AdapterSpec
+from align.training.arguments import MACHINE, OWNED
+
+SftTrainer = Annotated[Mapping[str, Any], checked_fields("trl.SFTConfig", owned=OWNED, machine=MACHINE)]
+RewardTrainer = Annotated[Mapping[str, Any], checked_fields("trl.RewardConfig", owned=OWNED, machine=MACHINE)]
+DpoTrainer = Annotated[Mapping[str, Any], checked_fields("trl.DPOConfig", owned=OWNED, machine=MACHINE)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +56,9 @@ class TrainingSpec(Spec):
             raise ValueError(
                 "selection needs a held-out split: set data.held_out (corpus.<name>.held_out) above 0"
             )
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """A digest of the values TRL gives the identity fields left out: an upgrade may change what they mean."""
+        table = field_table(self.trainer_class)
+        left_out = set(table) - set(OWNED) - MACHINE - set(self.trainer)
+        return {"trainer_defaults": defaults_digest(table, left_out)}

@@ -6,11 +6,24 @@ Source  conservative DPO: Mitchell 2023, "A note on DPO with noisy preferences",
 from typing import Any
 
 import torch
-from datasets import Dataset
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from trl import DPOTrainer, RewardTrainer, SFTTrainer
+from datasets import Dataset, concatenate_datasets
+from peft import PeftModel
+from torch.utils.data import DataLoader
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.reward_trainer import RewardTrainer
+from trl.trainer.sft_trainer import SFTTrainer
 
+from align.training.attention import use_short_attention
 from align.training.batches import PlannedSampler, SortedSampler
+from align.training.scoring import ignore_padding, score_selected
 
 
 class NonFiniteLossError(RuntimeError):
@@ -29,16 +42,18 @@ class _EpochOfPlan(TrainerCallback):
         self._sampler.epoch = int((state.epoch or 0.0) + 1e-6)
 
 
-class _Planned:
-    """Mixed into a TRL trainer: tokenised rows as they are, batches by length, a stop at the first bad loss."""
+class _Planned(Trainer):
+    """Mixed into a TRL trainer: rows are taken as tokenised, batched by length; the first bad loss stops it."""
+
+    # Metrics that the leaner scoring on the CPU leaves unmeasured.
+    unmeasured: tuple[str, ...] = ()
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> PlannedSampler:
-        arguments = self.args
-        share = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
-        sampler = PlannedSampler(self.train_dataset["length"], share * arguments.world_size, arguments.seed)
+        share = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        sampler = PlannedSampler(self.train_dataset["length"], share * self.args.world_size, self.args.seed)
         self.add_callback(_EpochOfPlan(sampler))
         return sampler
 
@@ -46,33 +61,96 @@ class _Planned:
         return SortedSampler(self.eval_dataset["length"])
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        loss = super().training_step(*args, **kwargs)
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
-                f"the loss is {loss.item()} at step {self.state.global_step + 1}; lower trainer.learning_rate, "
-                "set trainer.max_grad_norm, or look for broken rows"
+                f"the loss is {loss.item()} at step {self.state.global_step + 1}; lower "
+                "trainer.learning_rate, set trainer.max_grad_norm, or look for broken rows"
             )
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        split = "train" if self.model.training else "eval"
+        for name in self.unmeasured:
+            self._metrics[split].pop(name, None)
+        super().log(logs, start_time)
+
+    def _is_on_cpu(self) -> bool:
+        return self.accelerator.device.type == "cpu"
+
+    def _score_lean(self, model: PreTrainedModel | PeftModel) -> None:
+        bare = model.get_base_model() if isinstance(model, PeftModel) else model
+        use_short_attention(bare)
+        if score_selected(bare):
+            self.unmeasured = ("entropy", "logits/chosen", "logits/rejected")
 
 
 class PlannedSFTTrainer(_Planned, SFTTrainer):
     """SFT on tokenised rows (`input_ids`, `labels`, `length`)."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._is_on_cpu():
+            self._score_lean(self.model)
+
 
 class PlannedRewardTrainer(_Planned, RewardTrainer):
     """Reward modelling on tokenised pairs (`chosen_ids`, `rejected_ids`, `length`)."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._is_on_cpu():
+            bare = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+            use_short_attention(bare)
+            ignore_padding(bare)
+
 
 class PlannedDPOTrainer(_Planned, DPOTrainer):
-    """DPO on tokenised pairs (`prompt_ids`, `chosen_ids`, `rejected_ids`, `length`), with conservative DPO.
+    """DPO on tokenised pairs (`prompt_ids`, `chosen_ids`, `rejected_ids`, `length`), with conservative DPO."""
 
-    TRL 1.16 ignores `label_smoothing` for the sigmoid loss. With x = beta * h, conservative DPO is
-    -(1-e) log s(x) - e log s(-x) = -log s(x) + e x, and TRL's robust loss is -log s(x) - r x / (1-2r);
-    they are the same for r = -e / (1-2e).
-    """
+    _is_lean = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._lean()
         if self.label_smoothing and "sigmoid" in self.loss_types:
             self.loss_types = ["robust" if name == "sigmoid" else name for name in self.loss_types]
-            self.label_smoothing = -self.label_smoothing / (1 - 2 * self.label_smoothing)
+            self.label_smoothing = as_robust(self.label_smoothing)
+
+    def _lean(self) -> None:
+        if self._is_lean or not self._is_on_cpu() or self.use_weighting:
+            return
+        self._is_lean = True
+        for model in (self.model, self.ref_model):
+            if model is not None:
+                self._score_lean(model)
+
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        """Log-probabilities under the reference, in order of length; TRL goes in the order of the rows."""
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            with_columns: Dataset = super()._precompute_ref_logps(dataset, name, batch_size)
+            return with_columns
+        self._lean()
+        order = list(SortedSampler(dataset["length"]))
+        loader = self.accelerator.prepare(
+            DataLoader(dataset, batch_size, sampler=order, collate_fn=self.data_collator)
+        )
+        sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        for batch in loader:
+            found = self.compute_ref_log_probs(self.ref_model or self.model, batch)
+            for side, part in zip(sides, self.accelerator.gather_for_metrics(found), strict=True):
+                side.append(part.cpu())
+        back = torch.argsort(torch.tensor(order))
+        chosen, rejected = (torch.cat(side)[back].tolist() for side in sides)
+        columns = Dataset.from_dict({"ref_chosen_logps": chosen, "ref_rejected_logps": rejected})
+        return concatenate_datasets([dataset, columns], axis=1)
+
+
+def as_robust(label_smoothing: float) -> float:
+    """The smoothing r at which TRL's robust loss is conservative DPO with smoothing e.
+
+    TRL 1.16 ignores `label_smoothing` for the sigmoid loss. With x = beta * h, conservative DPO is
+    -(1-e) log s(x) - e log s(-x) = -log s(x) + e x, and robust DPO is -log s(x) - r x / (1-2r); they are the
+    same for r = -e / (1-2e).
+    """
+    return -label_smoothing / (1 - 2 * label_smoothing)

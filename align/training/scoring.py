@@ -1,0 +1,132 @@
+"""Scoring: hidden states -> log-probabilities of the tokens that are trained on, and of no others.
+
+TRL scores every position, prompts and padding included, wherever there is no GPU, and projects through the LM head
+again in the backward pass. Here only labelled positions are projected, once. A causal model whose padding is on the
+right needs no padding mask either: no real token sees what comes after it.
+"""
+
+import functools
+from types import MethodType
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from trl.trainer.utils import FusedCausalLMOutput
+
+IGNORED = -100
+# Logits are brought to fp32 this many at a time, so that a block stays in the processor's cache.
+BLOCK = 2**18
+
+# What a config calls a change of the logits between projection and softmax; such models keep TRL's own head.
+_LOGIT_CHANGES = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "output_multiplier",
+    "lm_head_multiplier",
+    "logits_scaling",
+    "output_router_logits",
+)
+
+
+class SelectedLogprobs(torch.autograd.Function):
+    """log softmax(hidden @ weight.T + bias)[target] without keeping fp32 logits."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score `targets` (N,) given `hidden` (N, H): log-probabilities, and whether each is the most likely. (N,)"""
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        hidden, cast_weight = hidden.to(dtype), weight.to(dtype)
+        logits = torch.nn.functional.linear(hidden, cast_weight, None if bias is None else bias.to(dtype))
+        normaliser = torch.empty(len(targets), device=hidden.device)
+        logprobs = torch.empty_like(normaliser)
+        is_top = torch.empty_like(targets, dtype=torch.bool)
+        for rows in _blocks(logits):
+            block = logits[rows].float()
+            target = block.gather(1, targets[rows, None]).squeeze(1)
+            top = block.amax(dim=1)
+            normaliser[rows] = (block - top[:, None]).exp_().sum(dim=1).log_().add_(top)
+            logprobs[rows] = target - normaliser[rows]
+            is_top[rows] = target >= top
+        ctx.save_for_backward(hidden, cast_weight, targets, logits, normaliser)
+        ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
+        ctx.mark_non_differentiable(is_top)
+        return logprobs, is_top
+
+    @staticmethod
+    def backward(ctx: Any, grad_logprobs: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """d logprob / d logits = one_hot(target) - softmax."""
+        hidden, weight, targets, logits, normaliser = ctx.saved_tensors
+        weight_dtype, bias_dtype = ctx.dtypes
+        grad_logits = torch.empty_like(logits)
+        for rows in _blocks(logits):
+            grad = grad_logprobs[rows, None].float()
+            block = (logits[rows].float() - normaliser[rows, None]).exp_().mul_(-grad)
+            grad_logits[rows] = block.scatter_add_(1, targets[rows, None], grad)
+        return (
+            grad_logits @ weight if ctx.needs_input_grad[0] else None,
+            (grad_logits.T @ hidden).to(weight_dtype) if ctx.needs_input_grad[1] else None,
+            grad_logits.sum(dim=0).to(bias_dtype) if ctx.needs_input_grad[2] else None,
+            None,
+        )
+
+
+def _blocks(logits: torch.Tensor) -> list[slice]:
+    size = max(8, BLOCK // logits.shape[1])
+    return [slice(start, start + size) for start in range(0, len(logits), size)]
+
+
+def score_selected(model: PreTrainedModel) -> bool:
+    """Replace the head that TRL attached to a causal model, where a plain projection is all it has to do.
+
+    Entropy and mean logits are left unmeasured (zero). Returns whether the head was replaced.
+    """
+    text_config = model.config.get_text_config()
+    if any(getattr(text_config, name, None) for name in _LOGIT_CHANGES) or not _is_causal(model):
+        return False
+    attached = model.forward
+
+    @functools.wraps(type(model).forward)
+    def forward(self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+        if not fused_lm_head or "shift_labels" in kwargs:
+            return attached(*args, fused_lm_head=fused_lm_head, **kwargs)
+        labels = kwargs.pop("labels")[:, 1:]
+        kwargs.pop("attention_mask", None)
+        items = kwargs.pop("num_items_in_batch", None)
+        hidden = self.base_model(*args, **{**kwargs, "use_cache": False}).last_hidden_state[:, :-1]
+        mask = labels != IGNORED
+        head = self.get_output_embeddings()
+        scores, is_top = SelectedLogprobs.apply(hidden[mask], head.weight, head.bias, labels[mask])
+        logprobs = scores.new_zeros(mask.shape).masked_scatter(mask, scores)
+        unmeasured = torch.zeros_like(logprobs, requires_grad=False)
+        return FusedCausalLMOutput(
+            loss=-logprobs.sum() / (mask.sum().clamp(min=1) if items is None else items),
+            log_probs=logprobs,
+            entropy=unmeasured,
+            mean_logits=unmeasured,
+            is_top1=torch.zeros_like(mask).masked_scatter(mask, is_top),
+            label_mask=mask,
+        )
+
+    model.forward = MethodType(forward, model)
+    return True
+
+
+def ignore_padding(model: PreTrainedModel) -> None:
+    """Let a causal model that reads right-padded rows do without the padding mask."""
+    if not _is_causal(model):
+        return
+    unmasked = model.forward
+
+    @functools.wraps(type(model).forward)
+    def forward(self: PreTrainedModel, *args: Any, attention_mask: Any = None, **kwargs: Any) -> Any:
+        return unmasked(*args, **kwargs)
+
+    model.forward = MethodType(forward, model)
+
+
+def _is_causal(model: PreTrainedModel) -> bool:
+    attention = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
+    return bool(attention) and all(attention)
