@@ -8,9 +8,9 @@ from statistics import mean
 import pytest
 
 from align.sandbox.gold import HIGHEST, LOWEST, gold_score, judge
-from align.sandbox.lexicon import LANGUAGES, LEXICONS
+from align.sandbox.lexicon import LEXICONS
 from align.sandbox.people import DEMONSTRATORS, POOL, answer
-from align.sandbox.world import KINDS, Question, World, build_world
+from align.sandbox.world import KINDS, Question, World
 
 FACT_EN = {
     "kind": "fact",
@@ -168,11 +168,6 @@ def test_the_scale_is_bounded_and_the_score_is_pure():
     reference = {**FACT_EN, "answers": list(FACT_EN["answers"])}
     assert gold_score(reference, "Red.") == gold_score(reference, "Red.")
     assert reference == FACT_EN
-
-
-@pytest.fixture(scope="module", params=LANGUAGES)
-def world(request) -> World:
-    return build_world(0, request.param)
 
 
 def composition(world: World) -> list[Question]:
