@@ -4,12 +4,10 @@ The one place where YAML names Python. It is allowed on leaves only: data conver
 rewards, judges. An argument may itself be such a leaf, as the parts of a blended reward are.
 """
 
-import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -17,6 +15,7 @@ from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
 from align.config.problem import shown
 from align.config.schema import element, marks
+from align.config.source import source_digest
 from align.config.spec import ModelMark
 from align.config.suggest import did_you_mean
 
@@ -121,13 +120,8 @@ class PluginSpec:
         return self.resolve()(**{**built, **extra})
 
     def source_digest(self) -> str:
-        """sha256 of the file that defines the target: editing the code changes what it means."""
-        target = self.resolve()
-        try:
-            source = inspect.getsourcefile(target)
-        except TypeError:  # builtins have no source
-            source = None
-        return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+        """sha256 of the code that the target means: editing it changes what is built with it."""
+        return source_digest(self.resolve())
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
