@@ -33,7 +33,8 @@ def answer(number: int) -> str:
 def conversations() -> list[Conversation]:
     """Sixteen questions, each with the one answer to learn."""
     return [
-        Conversation((Message("user", f"What of {question(n)}?"), Message("assistant", answer(n)))) for n in range(16)
+        Conversation((Message("user", f"What of {question(n)}?"), Message("assistant", answer(n))))
+        for n in range(16)
     ]
 
 

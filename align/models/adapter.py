@@ -3,21 +3,28 @@
 Source  Hu et al. 2021, arXiv:2106.09685
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from peft import LoraConfig
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.models.spec import AdapterSpec
 
 
 def lora_config(
-    spec: AdapterSpec, tokenizer: PreTrainedTokenizerBase, task: Literal["CAUSAL_LM", "SEQ_CLS"]
-) -> LoraConfig:
-    """A fresh adapter; embeddings of tokens that were just added to the tokenizer are trained as well.
+    spec: AdapterSpec | None,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Literal["CAUSAL_LM", "SEQ_CLS"],
+) -> LoraConfig | None:
+    """A fresh adapter, or None where there is no spec.
 
-    With the task SEQ_CLS the scalar head is trained in full and saved with the adapter.
+    Embeddings of tokens that were just added to the tokenizer are trained as well. With the task SEQ_CLS the
+    scalar head is trained in full and saved with the adapter.
     """
+    if spec is None:
+        return None
     targets = spec.target_modules
     return LoraConfig(
         task_type=task,
@@ -27,5 +34,15 @@ def lora_config(
         target_modules=targets if isinstance(targets, str) else list(targets),
         use_rslora=spec.use_rslora,
         use_dora=spec.use_dora,
-        trainable_token_indices=list(getattr(tokenizer, "fresh_token_ids", [])) or None,
+        trainable_token_indices=_fresh_rows(model, tokenizer) or None,
     )
+
+
+def _fresh_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, list[int]]:
+    """Embedding layer -> rows of fresh tokens; where input and output share weights, peft follows by itself."""
+    fresh = list(getattr(tokenizer, "fresh_token_ids", []))
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
+    if not fresh or layers[1] is None or layers[0].weight is layers[1].weight:
+        layers = layers[:1]
+    names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
+    return {names[id(layer)]: fresh for layer in layers} if fresh else {}

@@ -64,8 +64,9 @@ class Dpo(TrainingSpec):
             io.output,
             lambda part: tokenise_pairs(part, tokenizer, arguments.max_length),
         )
+        model = load_policy(source, self.policy, tokenizer, attention=io.resources.attention)
         trainer = PlannedDPOTrainer(
-            model=load_policy(source, self.policy, tokenizer, attention=io.resources.attention),
+            model=model,
             ref_model=None
             if self.adapter
             else load_reference(source, self.policy, tokenizer, attention=io.resources.attention),
@@ -73,7 +74,7 @@ class Dpo(TrainingSpec):
             train_dataset=rows.train,
             eval_dataset=rows.held_out,
             processing_class=tokenizer,
-            peft_config=lora_config(self.adapter, tokenizer, "CAUSAL_LM") if self.adapter else None,
+            peft_config=lora_config(self.adapter, model, tokenizer, "CAUSAL_LM"),
         )
         fit(
             trainer,

@@ -64,13 +64,14 @@ class Reward(TrainingSpec):
             io.output,
             lambda part: join_prompts(tokenise_pairs(part, tokenizer, arguments.max_length)),
         )
+        model = load_reward_model(source, self.model, tokenizer, attention=io.resources.attention)
         trainer = PlannedRewardTrainer(
-            model=load_reward_model(source, self.model, tokenizer, attention=io.resources.attention),
+            model=model,
             args=arguments,
             train_dataset=rows.train,
             eval_dataset=rows.held_out,
             processing_class=tokenizer,
-            peft_config=lora_config(self.adapter, tokenizer, "SEQ_CLS") if self.adapter else None,
+            peft_config=lora_config(self.adapter, model, tokenizer, "SEQ_CLS"),
         )
         fit(
             trainer,

@@ -64,13 +64,14 @@ class Sft(TrainingSpec):
             io.output,
             lambda part: tokenise_conversations(part, tokenizer, arguments.max_length),
         )
+        model = load_policy(source, self.model, tokenizer, attention=io.resources.attention)
         trainer = PlannedSFTTrainer(
-            model=load_policy(source, self.model, tokenizer, attention=io.resources.attention),
+            model=model,
             args=arguments,
             train_dataset=rows.train,
             eval_dataset=rows.held_out,
             processing_class=tokenizer,
-            peft_config=lora_config(self.adapter, tokenizer, "CAUSAL_LM") if self.adapter else None,
+            peft_config=lora_config(self.adapter, model, tokenizer, "CAUSAL_LM"),
         )
         fit(
             trainer,

@@ -1,4 +1,4 @@
-"""Check: a training stage, on the CPU and without weights -> what would stop it, as `field: problem` lines."""
+"""Check: a training stage, on the CPU and without weights -> what would stop it, as `field: problem`."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,8 +1,8 @@
 """Scoring: hidden states -> log-probabilities of the tokens that are trained on, and of no others.
 
-TRL scores every position, prompts and padding included, wherever there is no GPU, and projects through the LM head
-again in the backward pass. Here only labelled positions are projected, once. A causal model whose padding is on the
-right needs no padding mask either: no real token sees what comes after it.
+TRL scores every position, prompts and padding included, wherever there is no GPU, and projects through the LM
+head again in the backward pass. Here only labelled positions are projected, once. A causal model whose padding
+is on the right needs no padding mask either: no real token sees what comes after it.
 """
 
 import functools
@@ -35,7 +35,7 @@ class SelectedLogprobs(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Score `targets` (N,) given `hidden` (N, H): log-probabilities, and whether each is the most likely. (N,)"""
+        """Log-probabilities of `targets` (N,) given `hidden` (N, H), and whether each is the most likely. (N,)"""
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         hidden, cast_weight = hidden.to(dtype), weight.to(dtype)
@@ -97,8 +97,7 @@ def score_selected(model: PreTrainedModel) -> bool:
         items = kwargs.pop("num_items_in_batch", None)
         hidden = self.base_model(*args, **{**kwargs, "use_cache": False}).last_hidden_state[:, :-1]
         mask = labels != IGNORED
-        head = self.get_output_embeddings()
-        scores, is_top = SelectedLogprobs.apply(hidden[mask], head.weight, head.bias, labels[mask])
+        scores, is_top = _scored(self.get_output_embeddings(), hidden[mask], labels[mask])
         logprobs = scores.new_zeros(mask.shape).masked_scatter(mask, scores)
         unmeasured = torch.zeros_like(logprobs, requires_grad=False)
         return FusedCausalLMOutput(
@@ -112,6 +111,20 @@ def score_selected(model: PreTrainedModel) -> bool:
 
     model.forward = MethodType(forward, model)
     return True
+
+
+def _scored(
+    head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities of `targets` (N,) given `hidden` (N, H), and whether each is the most likely. (N,)"""
+    if type(head) is torch.nn.Linear:
+        scores: tuple[torch.Tensor, torch.Tensor] = SelectedLogprobs.apply(
+            hidden, head.weight, head.bias, targets
+        )
+        return scores
+    # An adapter has wrapped the head: its weight alone is not what it computes.
+    logits = head(hidden).float()
+    return logits.log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1), logits.argmax(dim=1) == targets
 
 
 def ignore_padding(model: PreTrainedModel) -> None:

@@ -58,7 +58,7 @@ class TrainingSpec(Spec):
             )
 
     def identity_extra(self) -> Mapping[str, Any]:
-        """A digest of the values TRL gives the identity fields left out: an upgrade may change what they mean."""
+        """A digest of the values TRL gives the fields left out: an upgrade may change what they mean."""
         table = field_table(self.trainer_class)
         left_out = set(table) - set(OWNED) - MACHINE - set(self.trainer)
         return {"trainer_defaults": defaults_digest(table, left_out)}

@@ -51,7 +51,10 @@ def tokenise_conversations(
 def tokenise_pairs(
     rows: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase, max_length: int | None
 ) -> Tokenised:
-    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` (longer side), `margin`."""
+    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` of the longer side.
+
+    With a margin on any row there is a column `margin` too, 0 where it is unknown.
+    """
     chosen = _encode(tokenizer, [_rendered(tokenizer, row.prompt, row.chosen) for row in rows])
     rejected = _encode(tokenizer, [_rendered(tokenizer, row.prompt, row.rejected) for row in rows])
     columns: dict[str, list] = {
@@ -72,8 +75,8 @@ def tokenise_pairs(
         columns["chosen_ids"].append(chosen_ids[start:])
         columns["rejected_ids"].append(rejected_ids[start:])
         columns["length"].append(longer)
-        columns["margin"].append(row.margin)
-    if all(margin is None for margin in columns["margin"]):
+        columns["margin"].append(row.margin or 0.0)
+    if all(row.margin is None for row in rows):
         del columns["margin"]
     return _checked(columns, len(rows), max_length)
 

@@ -43,7 +43,7 @@ class _EpochOfPlan(TrainerCallback):
 
 
 class _Planned(Trainer):
-    """Mixed into a TRL trainer: rows are taken as tokenised, batched by length; the first bad loss stops it."""
+    """Mixed into a TRL trainer: rows as tokenised, batches by length, and a stop at the first bad loss."""
 
     # Metrics that the leaner scoring on the CPU leaves unmeasured.
     unmeasured: tuple[str, ...] = ()
@@ -79,9 +79,8 @@ class _Planned(Trainer):
         return self.accelerator.device.type == "cpu"
 
     def _score_lean(self, model: PreTrainedModel | PeftModel) -> None:
-        bare = model.get_base_model() if isinstance(model, PeftModel) else model
-        use_short_attention(bare)
-        if score_selected(bare):
+        use_short_attention(_bare(model))
+        if score_selected(_bare(model)):
             self.unmeasured = ("entropy", "logits/chosen", "logits/rejected")
 
 
@@ -100,13 +99,12 @@ class PlannedRewardTrainer(_Planned, RewardTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self._is_on_cpu():
-            bare = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
-            use_short_attention(bare)
-            ignore_padding(bare)
+            use_short_attention(_bare(self.model))
+            ignore_padding(_bare(self.model))
 
 
 class PlannedDPOTrainer(_Planned, DPOTrainer):
-    """DPO on tokenised pairs (`prompt_ids`, `chosen_ids`, `rejected_ids`, `length`), with conservative DPO."""
+    """DPO, conservative too, on tokenised pairs (`prompt_ids`, `chosen_ids`, `rejected_ids`, `length`)."""
 
     _is_lean = False
 
@@ -144,6 +142,10 @@ class PlannedDPOTrainer(_Planned, DPOTrainer):
         chosen, rejected = (torch.cat(side)[back].tolist() for side in sides)
         columns = Dataset.from_dict({"ref_chosen_logps": chosen, "ref_rejected_logps": rejected})
         return concatenate_datasets([dataset, columns], axis=1)
+
+
+def _bare(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def as_robust(label_smoothing: float) -> float:

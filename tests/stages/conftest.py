@@ -53,7 +53,11 @@ def dialogue_data(tmp_path: Path, conversations: list[Conversation]) -> DataSpec
 @pytest.fixture
 def pair_data(tmp_path: Path, pairs: list[PreferencePair]) -> DataSpec:
     rows = [
-        {"prompt": row.prompt[0].content, "chosen": row.chosen[0].content, "rejected": row.rejected[0].content}
+        {
+            "prompt": row.prompt[0].content,
+            "chosen": row.chosen[0].content,
+            "rejected": row.rejected[0].content,
+        }
         for row in pairs
     ]
     return written(tmp_path / "pairs.jsonl", rows, "pairs")

@@ -33,7 +33,9 @@ def test_pretrain_overfits(place: Place, text_data: DataSpec) -> None:
     stage = Pretrain(
         data=text_data,
         tokenizer=TokenizerSpec(vocab_size=384),
-        architecture=ArchitectureSpec(hidden_size=64, layers=2, heads=2, intermediate_size=128, max_positions=64),
+        architecture=ArchitectureSpec(
+            hidden_size=64, layers=2, heads=2, intermediate_size=128, max_positions=64
+        ),
         block_length=32,
         trainer=trainer(150, 5e-3),
         **COMMON,

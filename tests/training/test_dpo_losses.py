@@ -1,4 +1,4 @@
-"""Every DPO loss against an explicit formula on log-probabilities summed by hand; the formulas against golden numbers."""
+"""DPO losses against explicit formulas on log-probabilities summed by hand; those against golden numbers."""
 
 import json
 import math

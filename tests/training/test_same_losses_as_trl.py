@@ -71,22 +71,23 @@ def test_sft(
     spec = ModelSpec(path=str(tiny_model))
     common = shared(settings, micro, accumulation)
     rows = tokenise_conversations(conversations, tokenizer, None).dataset
+    models = [load_policy(spec.path, spec, tokenizer) for _ in range(2)]
     ours = PlannedSFTTrainer(
-        model=load_policy(spec.path, spec, tokenizer),
+        model=models[0],
         args=SFTConfig(**common),
         train_dataset=rows,
         processing_class=tokenizer,
-        peft_config=lora_config(adapter, tokenizer, "CAUSAL_LM") if adapter else None,
+        peft_config=lora_config(adapter, models[0], tokenizer, "CAUSAL_LM"),
     )
     raw = [
         {"prompt": turns(row.messages[:-1]), "completion": turns(row.messages[-1:])} for row in conversations
     ]
     theirs = SFTTrainer(
-        model=load_policy(spec.path, spec, tokenizer),
+        model=models[1],
         args=SFTConfig(**common, **SEQUENTIAL),
         train_dataset=Dataset.from_list([raw[row] for row in planned(rows["length"])]),
         processing_class=tokenizer,
-        peft_config=lora_config(adapter, tokenizer, "CAUSAL_LM") if adapter else None,
+        peft_config=lora_config(adapter, models[1], tokenizer, "CAUSAL_LM"),
     )
 
     assert losses(ours) == pytest.approx(losses(theirs), abs=1e-4)
@@ -114,13 +115,14 @@ def test_reward(
         (RewardTrainer, raw_pairs(pairs, planned(rows["length"])), SEQUENTIAL),
     ):
         torch.manual_seed(0)  # both draw the same head
+        model = load_reward_model(spec.path, spec, tokenizer)
         trainers.append(
             trainer_class(
-                model=load_reward_model(spec.path, spec, tokenizer),
+                model=model,
                 args=RewardConfig(**common, **extra),
                 train_dataset=dataset,
                 processing_class=tokenizer,
-                peft_config=lora_config(adapter, tokenizer, "SEQ_CLS") if adapter else None,
+                peft_config=lora_config(adapter, model, tokenizer, "SEQ_CLS"),
             )
         )
 
@@ -148,14 +150,15 @@ def test_dpo(
         (PlannedDPOTrainer, rows, {"precompute_ref_log_probs": precompute}),
         (DPOTrainer, raw_pairs(pairs, planned(rows["length"])), SEQUENTIAL),
     ):
+        model = load_policy(spec.path, spec, tokenizer)
         trainers.append(
             trainer_class(
-                model=load_policy(spec.path, spec, tokenizer),
+                model=model,
                 ref_model=None if adapter else load_reference(spec.path, spec, tokenizer),
                 args=DPOConfig(**common, **extra),
                 train_dataset=dataset,
                 processing_class=tokenizer,
-                peft_config=lora_config(adapter, tokenizer, "CAUSAL_LM") if adapter else None,
+                peft_config=lora_config(adapter, model, tokenizer, "CAUSAL_LM"),
             )
         )
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
@@ -77,6 +78,26 @@ def test_lean_head_gives_what_trl_gives() -> None:
     torch.testing.assert_close(outputs[0].loss, outputs[1].loss)
     assert torch.equal(outputs[0].is_top1 & outputs[0].label_mask, outputs[1].is_top1 & outputs[1].label_mask)
     assert lean(input_ids=inputs["input_ids"]).logits.shape == (3, 12, 97)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_head_sees_what_an_adapter_makes_of_fresh_tokens(tied: bool) -> None:
+    """Their embeddings, in and out, are trained; weight tables alone would leave that out."""
+    inputs = batch()
+    model = causal(tie_word_embeddings=tied)
+    tokens = {"embed_tokens": [96]} if tied else {"embed_tokens": [96], "lm_head": [96]}
+    adapted = get_peft_model(
+        model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", trainable_token_indices=tokens)
+    )
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "token_adapter" in name:
+                weight.add_(1.0)
+    assert score_selected(adapted.get_base_model())
+    found = adapted(**inputs, fused_lm_head=True)
+    expected = adapted.merge_and_unload()(**inputs).loss
+
+    torch.testing.assert_close(found.loss, expected)
 
 
 def test_a_model_that_changes_its_logits_keeps_trls_head() -> None:
