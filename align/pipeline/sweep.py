@@ -17,11 +17,12 @@ from rich.table import Table
 from align.artifacts.durable import write_json
 from align.artifacts.metrics import final_values
 from align.artifacts.store import ArtifactDir
+from align.evaluation.rows import ENDED, LENGTH
 from align.pipeline.invocation import Invocation
 from align.pipeline.live import screen
 
 FOLDER = "ALIGN_SWEEP"  # environment variable: the jobs of a parallel launcher are processes of their own
-COLUMNS = 6
+COLUMNS = 8
 TIMING = "trainer/"  # what the trainer says of itself, such as its speed
 
 
@@ -74,14 +75,18 @@ def read_jobs(folder: Path) -> list[SweepJob]:
 
 
 def run_metrics(run: Path) -> dict[str, float]:
-    """What a run is judged by: its evaluations, or the last metrics of its last stage where it has none."""
+    """What a run is judged by: its evaluations of whole suites, or where it has none its last stage's metrics."""
     stages = list(json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"])
     evaluations = [path for name in stages if (path := ArtifactDir(run / name).evaluation).exists()]
     if not evaluations:
         values = final_values(ArtifactDir(run / stages[-1]).metrics)
         return {name: value for name, value in values.items() if not name.startswith(TIMING)}
     rows = [row for path in evaluations for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
-    return {f"{row['checkpoint']} {row['suite']} {row['metric']}": row["value"] for row in rows}
+    return {
+        f"{row['checkpoint']} {row['suite']} {row['metric']}": row["value"]
+        for row in rows
+        if "/" not in row["suite"] and row["metric"] not in (LENGTH, ENDED)
+    }
 
 
 def sweep_table(jobs: Sequence[SweepJob]) -> Table:

@@ -1,0 +1,61 @@
+"""The quickstart on a slice: five stages, the evaluation table, and nothing to do the second time."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SLICE = (
+    "experiment=quickstart", "limits.steps=3", "limits.rows=64", "logging.every_steps=1",
+    "stages.evaluate.decoding.max_new_tokens=8", "stages.evaluate.resamples=50",
+)  # fmt: skip
+STAGES = ["pretrain", "sft", "reward", "dpo", "evaluate"]
+
+
+def quickstart(outputs: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "scripts/pipeline.py", *SLICE, f"paths.outputs={outputs}", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The outputs folder and what was printed."""
+    outputs = tmp_path_factory.mktemp("quickstart")
+    done = quickstart(outputs, "run.name=first")
+    assert done.returncode == 0, done.stderr
+    return outputs, done.stdout
+
+
+def test_every_stage_ran_and_the_table_is_printed(finished: tuple[Path, str]) -> None:
+    outputs, printed = finished
+    lines = printed.splitlines()
+    assert [line.split()[0] for line in lines if " ran " in line] == STAGES
+    assert Path(lines[-1]) == outputs / "runs" / "first"
+    for word in ("held_out", "gold", "base", "sft", "dpo", "reward"):
+        assert word in printed
+    rows = json.loads((outputs / "runs" / "first" / "evaluate" / "evaluation.json").read_text())["rows"]
+    assert {row["checkpoint"] for row in rows} == {"base", "sft", "dpo", "reward"}
+    assert all(set(row) == {"checkpoint", "suite", "metric", "value", "low", "high", "n"} for row in rows)
+
+
+def test_the_second_time_everything_is_cached_at_once(finished: tuple[Path, str]) -> None:
+    outputs, _ = finished
+    started = time.monotonic()
+    done = quickstart(outputs, "run.name=second")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 5
+    record = json.loads((outputs / "runs" / "second" / "run.json").read_text())
+    assert {name: stage["status"] for name, stage in record["stages"].items()} == dict.fromkeys(
+        STAGES, "cached"
+    )
+
+
+def test_another_beta_runs_dpo_and_the_evaluation_alone(finished: tuple[Path, str]) -> None:
+    outputs, _ = finished
+    done = quickstart(outputs, "stages.dpo.trainer.beta=0.3", "run.dry_run=true")
+    states = {line.split()[0]: "would run" in line for line in done.stdout.splitlines()}
+    assert states == {"pretrain": False, "sft": False, "reward": False, "dpo": True, "evaluate": True}
