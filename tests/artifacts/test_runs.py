@@ -34,7 +34,7 @@ def test_a_name_is_used_as_it_is_and_again(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/a", ".hidden", "a b"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"run\.name: "):
         run_folder(tmp_path, name, "dpo")
