@@ -3,12 +3,13 @@
 Writes  runs/<name>/{config.yaml, run.json, <stage> -> artifact}
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from align.artifacts.durable import write_json, write_text
+from align.artifacts.durable import write_text
 from align.artifacts.runs import link, run_folder
 from align.artifacts.store import ArtifactDir
 
@@ -46,9 +47,9 @@ class RunRecord:
         self.write()
 
     def write(self, error: str | None = None) -> None:
-        """Write run.json."""
+        """Write run.json, the stages in the order they were built."""
         content = {"stages": {name: asdict(stage) for name, stage in self.stages.items()}, "error": error}
-        write_json(self.folder / "run.json", content)
+        write_text(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
 
 
 def config_text(config: str, overrides: Sequence[str]) -> str:

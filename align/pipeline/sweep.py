@@ -75,7 +75,7 @@ def read_jobs(folder: Path) -> list[SweepJob]:
 
 
 def run_metrics(run: Path) -> dict[str, float]:
-    """What a run is judged by: its evaluations of whole suites, or where it has none its last stage's metrics."""
+    """What a run is judged by: evaluations of whole suites; where there is none, its last stage's metrics."""
     stages = list(json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"])
     evaluations = [path for name in stages if (path := ArtifactDir(run / name).evaluation).exists()]
     if not evaluations:

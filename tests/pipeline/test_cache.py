@@ -19,7 +19,7 @@ def plan(output: str) -> dict[str, tuple[str, str]]:
 def test_the_chain_leaves_artifacts_links_and_a_record(finished: Path) -> None:
     folder = finished / "runs" / "chain"
     record = json.loads((folder / "run.json").read_text())
-    assert list(record["stages"]) == ["dpo", "pretrain", "sft"]
+    assert list(record["stages"]) == ["pretrain", "sft", "dpo"]
     for name, stage in record["stages"].items():
         assert stage["status"] == "ran" and stage["seconds"] > 0
         artifact = (folder / name).resolve()

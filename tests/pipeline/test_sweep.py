@@ -17,6 +17,7 @@ def test_a_sweep_shares_upstream_artifacts_and_prints_a_table(toy, outputs: Path
     ] * 2
     assert len({run["dpo"]["artifact"] for run in runs}) == 2
     table = done.stdout[done.stdout.index("override") :]
+    assert "dpo/margin" in table.splitlines()[0]
     for beta, run in (("0.1", "toy-0001"), ("0.5", "toy-0002")):
         (line,) = [line for line in table.splitlines() if f"stages.dpo.trainer.beta={beta}" in line]
         assert run in line and "learning_rate" not in line
