@@ -158,6 +158,8 @@ class Run(Spec):
         ]
 
     def _launch_problems(self) -> list[str]:
+        if self.hardware.hosts > 1:
+            return [f"hardware.hosts: stages run on one host (got {self.hardware.hosts})"]
         if self.devices == 1:
             return []
         machine = f"hardware {self.hardware.name} has {self.devices} devices"

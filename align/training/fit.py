@@ -12,6 +12,7 @@ from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
 from align.data.contract import contract_of
 from align.models.saving import save_model
+from align.runtime.processes import assert_world
 from align.training.checkpoints import Checkpoints, newest_complete
 from align.training.journal import Journal
 from align.training.spec import SelectionSpec
@@ -31,6 +32,7 @@ def fit(
         NonFiniteLossError: the loss became NaN or infinite.
         NonFiniteWeightsError: the weights did; nothing is saved.
     """
+    assert_world(trainer.accelerator.num_processes)
     journal = MetricsLog(output.metrics)
     trainer.add_callback(Journal(journal, names))
     trainer.add_callback(Checkpoints(save_every_minutes))

@@ -76,6 +76,10 @@ REFUSED = {
         ("hardware=8xh100", "launcher=inline"),
         "launcher=torchrun",
     ),
+    "several hosts": (
+        ("hardware=8xh100", "hardware.hosts=2"),
+        "hardware.hosts: stages run on one host (got 2)",
+    ),
     "single for many devices": (
         ("hardware=8xh100", "parallel=single"),
         "parallel: single is one process",
