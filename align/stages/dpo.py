@@ -38,11 +38,11 @@ class Dpo(TrainingSpec):
 
     def run(self, io: StageIO) -> None:
         """Train and save."""
-        from align.data.source import load_rows
         from transformers import set_seed
         from trl import DPOConfig
 
         from align.data.records import PreferencePair
+        from align.data.source import load_rows
         from align.models.adapter import lora_config
         from align.models.causal import load_policy, load_reference
         from align.models.tokenizer import load_model_tokenizer

@@ -52,11 +52,11 @@ class Pretrain(TrainingSpec):
 
     def run(self, io: StageIO) -> None:
         """Train and save tokenizer and model."""
-        from align.data.source import load_rows
         from transformers import set_seed
         from trl import SFTConfig
 
         from align.data.records import Text
+        from align.data.source import load_rows
         from align.models.causal import build_policy
         from align.models.templates import SPECIAL_TOKENS
         from align.models.tokenizer import build_tokenizer

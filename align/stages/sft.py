@@ -38,11 +38,11 @@ class Sft(TrainingSpec):
 
     def run(self, io: StageIO) -> None:
         """Train and save."""
-        from align.data.source import load_rows
         from transformers import set_seed
         from trl import SFTConfig
 
         from align.data.records import Conversation
+        from align.data.source import load_rows
         from align.models.adapter import lora_config
         from align.models.causal import load_policy
         from align.models.tokenizer import load_model_tokenizer
