@@ -67,7 +67,10 @@ def _limit_steps(plain: Plain, stage: Plain, stage_types: Mapping[str, type]) ->
 
 
 def _limit_rows(plain: Plain) -> None:
-    """Every dataset, in the corpus or in place, and every suite of prompts gets at most so many rows."""
+    """Every dataset, in the corpus or in place, and every suite of prompts gets at most so many rows.
+
+    Plain text is left whole: it is cut into blocks, so its rows are no examples and few make no block.
+    """
     rows = section(plain, "limits").get("rows")
     if not isinstance(rows, int):
         return
@@ -75,8 +78,14 @@ def _limit_rows(plain: Plain) -> None:
         for suite in section(stage, "suites").values():
             _limit(suite, "max_prompts", rows)
     for data in mappings([plain.get("corpus"), plain["stages"]]):
-        if "sources" in data:
+        if "sources" in data and not _is_plain_text(data["sources"]):
             _limit(data, "max_rows", rows)
+
+
+def _is_plain_text(sources: object) -> bool:
+    return isinstance(sources, dict) and all(
+        isinstance(source, dict) and source.get("format") == "text" for source in sources.values()
+    )
 
 
 def _limit(holder: object, key: str, bound: int) -> None:

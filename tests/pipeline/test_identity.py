@@ -51,3 +51,9 @@ def test_identity_changes_the_fingerprint(toy, tmp_path: Path, plain: list[str],
     changed = dry(toy, tmp_path, word)
     assert changed[0] == plain[0]
     assert changed[1] != plain[1] and changed[2] != plain[2]
+
+
+def test_limited_rows_leave_plain_text_whole(toy, tmp_path: Path, plain: list[str]) -> None:
+    limited = dry(toy, tmp_path, "limits.rows=8")
+    assert limited[0] == plain[0]
+    assert limited[1] != plain[1]
