@@ -19,7 +19,7 @@ from align.training.arguments import machine_problems
 from align.training.spec import TrainingSpec
 
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow", "swanlab"]
+Tracker = Literal["tensorboard", "trackio", "wandb", "swanlab"]  # each the name of its package
 
 
 def _with_defaults(given: Any) -> Any:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from align.artifacts.runs import publish
@@ -51,6 +52,7 @@ class Session:
             Board([item.name for item in targets], self._console) as board,
         ):
             if todo:
+                self._require_trackers()
                 check(self._run, todo, launcher, board)
             if not self._run.run.check:
                 self._build(targets, launcher, board)
@@ -78,6 +80,14 @@ class Session:
             record.write(error=str(problem) or "interrupted")
             raise
         record.write()
+
+    def _require_trackers(self) -> None:
+        for tracker in self._run.tracking.trackers:
+            try:
+                version(tracker)
+            except PackageNotFoundError:
+                missing = f"{tracker} is not installed; pip install {tracker}"
+                raise ConfigError([Problem(("tracking", "trackers"), missing)]) from None
 
     def _published(self, targets: Sequence[Planned]) -> Planned | None:
         """The stage whose model `run.publish` asks for: the last one that trains."""

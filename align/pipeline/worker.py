@@ -22,7 +22,14 @@ from align.data.errors import DataError
 from align.data.records import RowError
 from align.pipeline.job import Job, Outcome, StageJob, read_job, write_outcome
 from align.pipeline.memory import is_out_of_memory, memory_advice
-from align.runtime.processes import die_with_parent, join_group, leave_group, rank, start_afresh
+from align.runtime.processes import (
+    die_with_parent,
+    join_group,
+    leave_group,
+    missing_devices,
+    rank,
+    start_afresh,
+)
 
 USER_ERRORS = (ConfigError, DataError, RowError)  # what the user can put right; anything else is a failure
 MODULE = "align.pipeline.worker"
@@ -42,7 +49,10 @@ def main(argv: Sequence[str]) -> int:
     last = "done"
     for path in _paths(given.job):
         outcome = perform(path, given.output)
-        write_outcome(outcome, path, rank())
+        if given.parent:
+            write_outcome(outcome, path, rank())
+        else:  # called by hand
+            sys.stderr.writelines(f"{line}\n" for line in outcome.messages)
         last = outcome.state
     leave_group()
     return EXIT_CODES[last]
@@ -55,7 +65,7 @@ def perform(path: Path, output: Path | None = None) -> Outcome:
     try:
         join_group(job.stages[0].settings.hardware.accelerator)
         if job.action == "check":
-            found = tuple(line for stage_job in job.stages for line in _check(stage_job))
+            found = tuple(_device_problems(job) or _stage_problems(job))
             return Outcome(state="refused" if found else "done", messages=found)
         for stage_job in job.stages:
             _run(stage_job if output is None else replace(stage_job, output=output))
@@ -68,6 +78,20 @@ def perform(path: Path, output: Path | None = None) -> Outcome:
         os.environ.update(environment)
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _device_problems(job: Job) -> list[str]:
+    hardware = job.stages[0].settings.hardware
+    if missing := missing_devices(hardware.accelerator, hardware.devices):
+        shown = f"this host shows {hardware.devices - missing} CUDA devices"
+        return [
+            f"hardware.devices: {hardware.name} has {hardware.devices}, {shown}; choose another hardware=..."
+        ]
+    return []
+
+
+def _stage_problems(job: Job) -> list[str]:
+    return [line for stage_job in job.stages for line in _check(stage_job)]
 
 
 def _check(job: StageJob) -> list[str]:

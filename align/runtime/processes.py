@@ -32,6 +32,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def missing_devices(accelerator: str, devices: int) -> int:
+    """How many of the devices that a run counts on this host does not show."""
+    return max(0, devices - torch.cuda.device_count()) if accelerator == "cuda" else 0
+
+
 def join_group(accelerator: str) -> None:
     """Join the process group that the launcher's environment describes; does nothing for a lone process.
 

@@ -32,7 +32,7 @@ def test_a_stage_of_a_warm_child_repeats_bit_for_bit_in_a_child_of_its_own(
 
 def test_a_finished_artifact_is_never_written_again(finished: Path) -> None:
     built = (finished / "runs" / "chain" / "sft").resolve()
-    before = weights(built)
+    before = weights(built), sorted(built.rglob("*"))
     done = subprocess.run(
         [sys.executable, "-m", "align.pipeline.worker", str(built / "stage.json")],
         capture_output=True,
@@ -40,4 +40,4 @@ def test_a_finished_artifact_is_never_written_again(finished: Path) -> None:
     )
     assert done.returncode == 2
     assert "is finished; name another folder with --output" in done.stderr
-    assert weights(built) == before
+    assert (weights(built), sorted(built.rglob("*"))) == before
