@@ -1,7 +1,7 @@
 """Train a tokenizer and a small base model from text.
 
 python scripts/pretrain.py
-python scripts/pretrain.py corpus=shakespeare stages.pretrain.architecture.layers=8
+python scripts/pretrain.py model=small corpus=korean stages.pretrain.architecture.layers=8
 """
 
 import hydra
