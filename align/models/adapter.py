@@ -3,7 +3,6 @@
 Source  Hu et al. 2021, arXiv:2106.09685
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 from peft import LoraConfig
@@ -38,8 +37,8 @@ def lora_config(
     )
 
 
-def _fresh_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, list[int]]:
-    """Embedding layer -> rows of fresh tokens; where input and output share weights, peft follows by itself."""
+def _fresh_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    """Embedding layer -> rows of fresh tokens; peft itself sees to output weights shared with the input."""
     fresh = list(getattr(tokenizer, "fresh_token_ids", []))
     layers = [model.get_input_embeddings(), model.get_output_embeddings()]
     if not fresh or layers[1] is None or layers[0].weight is layers[1].weight:

@@ -1,6 +1,5 @@
 """Saving: a trained model of either kind -> a plain Hugging Face folder."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ def save_model(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     output: ArtifactDir,
-    state: Mapping[str, Any] | None = None,
+    state: dict[str, Any] | None = None,
 ) -> None:
     """Write merged weights, tokenizer and generation config to model/; the LoRA adapter alone to adapter/.
 
@@ -30,9 +29,9 @@ def save_model(
     """
     _refuse_non_finite(model)
     if isinstance(model, PeftModel):
-        model.save_pretrained(output.adapter, safe_serialization=True)
+        model.save_pretrained(str(output.adapter), safe_serialization=True)
         model = model.merge_and_unload()
-    model.save_pretrained(output.model, state_dict=state, safe_serialization=True)
+    model.save_pretrained(str(output.model), state_dict=state, safe_serialization=True)
     tokenizer.save_pretrained(output.model)
 
 

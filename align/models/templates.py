@@ -75,7 +75,7 @@ TEMPLATES: Mapping[TemplateName, Template] = {
     "plain": Template(_PLAIN),
 }
 
-# What a tokenizer of ours sets aside, in the order of the ids: the end of a text, padding, every template's own.
+# What a tokenizer of ours sets aside, in the order of the ids: end of text, padding, every template's own.
 SPECIAL_TOKENS: tuple[str, ...] = (
     END_OF_TEXT,
     PAD_TOKEN,

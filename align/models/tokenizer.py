@@ -8,6 +8,7 @@ Source  Sennrich et al. 2016, arXiv:1508.07909 (byte-pair encoding)
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -122,7 +123,7 @@ def prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     Generation stops at the template's end of turn and at every EOS the model already knew.
     """
     fresh = list(getattr(tokenizer, "fresh_token_ids", []))
-    weight = model.get_input_embeddings().weight
+    weight = cast(torch.Tensor, model.get_input_embeddings().weight)
     rows = getattr(weight, "ds_shape", weight.shape)[0]  # ZeRO-3 shards weights as they load
     if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

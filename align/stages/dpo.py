@@ -30,9 +30,10 @@ class Dpo(TrainingSpec):
 
         from align.data.records import PreferencePair
         from align.training.check import common_problems, row_problems
+        from align.training.journal import DPO_NAMES
         from align.training.tokenise import tokenise_pairs
 
-        return common_problems(self, io, DPOConfig) or row_problems(
+        return common_problems(self, io, DPOConfig, DPO_NAMES) or row_problems(
             self, io, "policy", PreferencePair, tokenise_pairs
         )
 
@@ -50,26 +51,27 @@ class Dpo(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import DPO_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import tokenise_pairs
+        from align.training.tokenise import row_limit, tokenise_pairs
         from align.training.trainers import PlannedDPOTrainer
 
         set_seed(self.seed)
-        arguments = build_arguments(
-            DPOConfig, self, io, DPO_NAMES
-        )  # before any weights: may shard them as they load
+        # before any weights, which it may shard as they load
+        arguments = build_arguments(DPOConfig, self, io, DPO_NAMES)
         source = io.locate(self.policy.path)
         tokenizer = load_model_tokenizer(source, self.policy)
+        model = load_policy(source, self.policy, tokenizer, attention=io.resources.attention)
+        limit = row_limit(model, arguments.max_length)
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: tokenise_pairs(part, tokenizer, arguments.max_length),
+            lambda part: tokenise_pairs(part, tokenizer, limit),
         )
-        model = load_policy(source, self.policy, tokenizer, attention=io.resources.attention)
+        reference = None  # the policy itself, before training or without its adapter
+        if not (self.adapter or arguments.precompute_ref_log_probs):
+            reference = load_reference(source, self.policy, tokenizer, attention=io.resources.attention)
         trainer = PlannedDPOTrainer(
             model=model,
-            ref_model=None
-            if self.adapter
-            else load_reference(source, self.policy, tokenizer, attention=io.resources.attention),
+            ref_model=reference,
             args=arguments,
             train_dataset=rows.train,
             eval_dataset=rows.held_out,

@@ -46,9 +46,15 @@ class Pretrain(TrainingSpec):
         from trl import SFTConfig
 
         from align.data.records import Text
+        from align.models.tokenizer import build_tokenizer
         from align.training.check import common_problems, data_problems
+        from align.training.journal import POLICY_NAMES
 
-        return common_problems(self, io, SFTConfig) or data_problems(self, io, Text)
+        try:
+            build_tokenizer(self.tokenizer, [])
+        except ValueError as problem:
+            return [f"tokenizer: {problem}"]
+        return common_problems(self, io, SFTConfig, POLICY_NAMES) or data_problems(self, io, Text)
 
     def run(self, io: StageIO) -> None:
         """Train and save tokenizer and model."""

@@ -30,9 +30,10 @@ class Reward(TrainingSpec):
 
         from align.data.records import PreferencePair
         from align.training.check import common_problems, row_problems
+        from align.training.journal import REWARD_NAMES
         from align.training.tokenise import tokenise_pairs
 
-        return common_problems(self, io, RewardConfig) or row_problems(
+        return common_problems(self, io, RewardConfig, REWARD_NAMES) or row_problems(
             self, io, "model", PreferencePair, tokenise_pairs
         )
 
@@ -50,21 +51,21 @@ class Reward(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import REWARD_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import join_prompts, tokenise_pairs
+        from align.training.tokenise import join_prompts, row_limit, tokenise_pairs
         from align.training.trainers import PlannedRewardTrainer
 
         set_seed(self.seed)
-        arguments = build_arguments(
-            RewardConfig, self, io, REWARD_NAMES
-        )  # before any weights: may shard them as they load
+        # before any weights, which it may shard as they load
+        arguments = build_arguments(RewardConfig, self, io, REWARD_NAMES)
         source = io.locate(self.model.path)
         tokenizer = load_model_tokenizer(source, self.model)
+        model = load_reward_model(source, self.model, tokenizer, attention=io.resources.attention)
+        limit = row_limit(model, arguments.max_length)
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: join_prompts(tokenise_pairs(part, tokenizer, arguments.max_length)),
+            lambda part: join_prompts(tokenise_pairs(part, tokenizer, limit)),
         )
-        model = load_reward_model(source, self.model, tokenizer, attention=io.resources.attention)
         trainer = PlannedRewardTrainer(
             model=model,
             args=arguments,

@@ -30,9 +30,10 @@ class Sft(TrainingSpec):
 
         from align.data.records import Conversation
         from align.training.check import common_problems, row_problems
+        from align.training.journal import POLICY_NAMES
         from align.training.tokenise import tokenise_conversations
 
-        return common_problems(self, io, SFTConfig) or row_problems(
+        return common_problems(self, io, SFTConfig, POLICY_NAMES) or row_problems(
             self, io, "model", Conversation, tokenise_conversations
         )
 
@@ -50,21 +51,21 @@ class Sft(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import POLICY_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import tokenise_conversations
+        from align.training.tokenise import row_limit, tokenise_conversations
         from align.training.trainers import PlannedSFTTrainer
 
         set_seed(self.seed)
-        arguments = build_arguments(
-            SFTConfig, self, io, POLICY_NAMES
-        )  # before any weights: may shard them as they load
+        # before any weights, which it may shard as they load
+        arguments = build_arguments(SFTConfig, self, io, POLICY_NAMES)
         source = io.locate(self.model.path)
         tokenizer = load_model_tokenizer(source, self.model)
+        model = load_policy(source, self.model, tokenizer, attention=io.resources.attention)
+        limit = row_limit(model, arguments.max_length)
         rows = tokenised_split(
             load_rows(self.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: tokenise_conversations(part, tokenizer, arguments.max_length),
+            lambda part: tokenise_conversations(part, tokenizer, limit),
         )
-        model = load_policy(source, self.model, tokenizer, attention=io.resources.attention)
         trainer = PlannedSFTTrainer(
             model=model,
             args=arguments,

@@ -217,19 +217,31 @@ def build_arguments(
     """
     batch = io.split(stage.batch_size)
     given = {**stage.trainer, **io.resources.trainer}
-    return config_class(
-        **_defaults(batch) | given | _owned(stage, io, batch) | _selection(stage, names or {})
-    )
+    defaults = _defaults(stage, io, batch)
+    return config_class(**defaults | given | _owned(stage, io, batch) | _selection(stage, names or {}))
 
 
-def _defaults(batch: BatchSplit) -> dict[str, Any]:
-    return {"per_device_eval_batch_size": 2 * batch.micro_batch, "dataloader_pin_memory": False}
+def _defaults(stage: "TrainingSpec", io: StageIO, batch: BatchSplit) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "per_device_eval_batch_size": 2 * batch.micro_batch,
+        "dataloader_pin_memory": io.settings.hardware.accelerator == "cuda",
+    }
+    if stage.trainer_class == "trl.DPOConfig":
+        # One pass before training, in order of length, and no second model in memory during it. A reference
+        # that follows the policy, or one that DeepSpeed would have to wrap, is asked step by step.
+        is_still = not stage.trainer.get("sync_ref_model") and _deepspeed(io) is None
+        defaults["precompute_ref_log_probs"] = is_still
+    return defaults
+
+
+def _deepspeed(io: StageIO) -> Mapping[str, Any] | None:
+    return io.resources.parallel.deepspeed if io.resources.parallel else None
 
 
 def _owned(stage: "TrainingSpec", io: StageIO, batch: BatchSplit) -> dict[str, Any]:
     resources, settings = io.resources, io.settings
     every = settings.save_every_steps
-    deepspeed = resources.parallel.deepspeed if resources.parallel else None
+    deepspeed = _deepspeed(io)
     return {
         "output_dir": str(io.output.checkpoints),
         "seed": stage.seed,

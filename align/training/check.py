@@ -1,8 +1,10 @@
 """Check: a training stage, on the CPU and without weights -> what would stop it, as `field: problem`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+
+from transformers.utils import is_liger_kernel_available
 
 from align.data.card import card_problems
 from align.data.errors import DataError
@@ -18,14 +20,23 @@ from align.training.tokenise import Tokenised
 SLICE = 32
 
 
-def common_problems(stage: TrainingSpec, io: StageIO, config_class: type) -> list[str]:
-    """The batch splits, TRL accepts its arguments, and the data cards agree with the rows."""
+def common_problems(
+    stage: TrainingSpec, io: StageIO, config_class: type, names: Mapping[str, str]
+) -> list[str]:
+    """The batch splits, TRL accepts its arguments, the selection's metric exists, the data cards agree.
+
+    `names` maps TRL's names of the trainer's metrics to ours.
+    """
+    if stage.selection is not None and stage.selection.metric not in names.values():
+        return [f"selection.metric: no metric {stage.selection.metric!r}; choose {', '.join(names.values())}"]
+    if io.resources.liger and not is_liger_kernel_available():
+        return [f"resources.{io.name}.liger: pip install liger-kernel, or leave it off"]
     try:
         io.split(stage.batch_size)
     except ValueError as problem:
         return [f"batch_size: {problem}"]
     try:
-        build_arguments(config_class, stage, io)
+        build_arguments(config_class, stage, io, names)
     except (TypeError, ValueError) as problem:
         return [f"trainer: {problem}"]
     return [f"data: {line}" for line in card_problems(stage.data, io.outputs)]

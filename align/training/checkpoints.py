@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 MANIFEST = "manifest.json"
@@ -24,17 +25,19 @@ class Checkpoints(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # On several processes the clocks differ, and all must save in the same step: only save_steps is used
-        # there.
-        if self._interval is not None and args.world_size == 1:
-            control.should_save |= time.monotonic() - self._saved_at >= self._interval
+        if self._interval is None:
+            return
+        due = torch.tensor(int(time.monotonic() - self._saved_at >= self._interval), device=args.device)
+        if args.world_size > 1:  # clocks differ, and all processes must save in the same step
+            torch.distributed.broadcast(due, src=0)
+        control.should_save |= bool(due)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._saved_at = time.monotonic()
         if state.is_world_process_zero:
-            seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
 
 def seal(folder: Path) -> None:

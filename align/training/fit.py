@@ -5,8 +5,9 @@ Writes  model/, adapter/, metrics.jsonl, checkpoints/
 """
 
 from collections.abc import Mapping
+from typing import cast
 
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 
 from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
@@ -57,7 +58,7 @@ def _save(trainer: Trainer, output: ArtifactDir) -> None:
     model = trainer.accelerator.unwrap_model(trainer.model)
     state = trainer.accelerator.get_state_dict(trainer.deepspeed) if trainer.is_deepspeed_enabled else None
     if trainer.is_world_process_zero():
-        tokenizer = trainer.processing_class
+        tokenizer = cast(PreTrainedTokenizerBase, trainer.processing_class)
         tokenizer.padding_side = "left"  # the side for generation, which is what a saved model is for
         save_model(model, tokenizer, output, state)
         contract_of(tokenizer).save(output.model)

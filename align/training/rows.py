@@ -30,6 +30,8 @@ def tokenised_split(rows: Rows, output: ArtifactDir, tokenise: Tokenise) -> Spli
     train = tokenise(rows.train)
     held_out = tokenise(rows.held_out) if rows.held_out else None
     counts = {"train": train.counts} | ({"held_out": held_out.counts} if held_out else {})
+    for split, count in counts.items():
+        sys.stdout.write(f"{split}: {count['rows']} rows, {count['too_long']} more were too long\n")
     output.path.mkdir(parents=True, exist_ok=True)
     report = {"loaded": rows.report.as_dict(), "tokenised": counts}
     (output.path / DATA).write_text(json.dumps(report, indent=1), encoding="utf-8")

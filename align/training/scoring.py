@@ -1,8 +1,8 @@
 """Scoring: hidden states -> log-probabilities of the tokens that are trained on, and of no others.
 
-TRL scores every position, prompts and padding included, wherever there is no GPU, and projects through the LM
-head again in the backward pass. Here only labelled positions are projected, once. A causal model whose padding
-is on the right needs no padding mask either: no real token sees what comes after it.
+TRL scores every position, prompts and padding included, wherever there is no GPU, and projects through the
+LM head again in the backward pass. Here only labelled positions are projected, once. A causal model whose
+padding is on the right needs no padding mask either: no real token sees what comes after it.
 """
 
 import functools
@@ -35,7 +35,7 @@ class SelectedLogprobs(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities of `targets` (N,) given `hidden` (N, H), and whether each is the most likely. (N,)"""
+        """Log-probabilities of `targets` (N,) given `hidden` (N, H), and whether each is most likely. (N,)"""
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         hidden, cast_weight = hidden.to(dtype), weight.to(dtype)
@@ -60,15 +60,14 @@ class SelectedLogprobs(torch.autograd.Function):
         """d logprob / d logits = one_hot(target) - softmax."""
         hidden, weight, targets, logits, normaliser = ctx.saved_tensors
         weight_dtype, bias_dtype = ctx.dtypes
-        grad_logits = torch.empty_like(logits)
-        for rows in _blocks(logits):
+        for rows in _blocks(logits):  # the gradient takes the place of the logits: they are large
             grad = grad_logprobs[rows, None].float()
             block = (logits[rows].float() - normaliser[rows, None]).exp_().mul_(-grad)
-            grad_logits[rows] = block.scatter_add_(1, targets[rows, None], grad)
+            logits[rows] = block.scatter_add_(1, targets[rows, None], grad)
         return (
-            grad_logits @ weight if ctx.needs_input_grad[0] else None,
-            (grad_logits.T @ hidden).to(weight_dtype) if ctx.needs_input_grad[1] else None,
-            grad_logits.sum(dim=0).to(bias_dtype) if ctx.needs_input_grad[2] else None,
+            logits @ weight if ctx.needs_input_grad[0] else None,
+            (logits.T @ hidden).to(weight_dtype) if ctx.needs_input_grad[1] else None,
+            logits.sum(dim=0).to(bias_dtype) if ctx.needs_input_grad[2] else None,
             None,
         )
 

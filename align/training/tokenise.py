@@ -6,9 +6,10 @@ A completion starts where the rendered prompt ends and stops at its last EOS, wh
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.data.records import Conversation, Message, PreferencePair, RowError, Text
 from align.models.rendering import render, render_prompt
@@ -40,7 +41,7 @@ def tokenise_conversations(
     spans = [_rendered(tokenizer, row.messages[:-1], row.messages[-1:]) for row in rows]
     encoded = _encode(tokenizer, spans)
     kept = [(ids, start) for ids, start in encoded if _fits(len(ids), max_length)]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "input_ids": [ids for ids, _ in kept],
         "labels": [[IGNORED] * start + ids[start:] for ids, start in kept],
         "length": [len(ids) for ids, _ in kept],
@@ -150,6 +151,13 @@ def _encode(
     return list(zip(encoded["input_ids"], starts, strict=True))
 
 
+def row_limit(model: PreTrainedModel, max_length: int | None) -> int | None:
+    """The longest row to train on: `max_length`, or fewer where the model has fewer positions."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    known = [limit for limit in (max_length, positions) if limit is not None]
+    return min(known, default=None)
+
+
 def _fits(length: int, max_length: int | None) -> bool:
     return max_length is None or length <= max_length
 
@@ -157,5 +165,8 @@ def _fits(length: int, max_length: int | None) -> bool:
 def _checked(columns: dict[str, list], rows: int, max_length: int | None) -> Tokenised:
     kept = len(columns["length"])
     if rows and not kept:
-        raise TokeniseError(f"all {rows} rows are longer than trainer.max_length {max_length}; raise it")
+        raise TokeniseError(
+            f"all {rows} rows are longer than {max_length} tokens: raise trainer.max_length, or choose a "
+            "model that reads more"
+        )
     return Tokenised(Dataset.from_dict(columns), too_long=rows - kept)

@@ -3,7 +3,7 @@
 Source  conservative DPO: Mitchell 2023, "A note on DPO with noisy preferences", eq. 3
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset, concatenate_datasets
@@ -45,6 +45,11 @@ class _EpochOfPlan(TrainerCallback):
 class _Planned(Trainer):
     """Mixed into a TRL trainer: rows as tokenised, batches by length, and a stop at the first bad loss."""
 
+    model: Any
+    train_dataset: Any
+    eval_dataset: Any
+    _metrics: Any
+
     # Metrics that the leaner scoring on the CPU leaves unmeasured.
     unmeasured: tuple[str, ...] = ()
 
@@ -74,6 +79,9 @@ class _Planned(Trainer):
         for name in self.unmeasured:
             self._metrics[split].pop(name, None)
         super().log(logs, start_time)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write none beside the checkpoints: what a model is stands in its artifact's lineage."""
 
     def _is_on_cpu(self) -> bool:
         return self.accelerator.device.type == "cpu"
@@ -145,7 +153,7 @@ class PlannedDPOTrainer(_Planned, DPOTrainer):
 
 
 def _bare(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    return model.get_base_model() if isinstance(model, PeftModel) else model
+    return cast(PreTrainedModel, model.get_base_model()) if isinstance(model, PeftModel) else model
 
 
 def as_robust(label_smoothing: float) -> float:

@@ -1,4 +1,4 @@
-"""Tokenizers built from text or loaded with a template, with a pad token of their own; models fitted to them."""
+"""Tokenizers built from text or loaded with a template, padded with a token of their own; models to fit."""
 
 from pathlib import Path
 

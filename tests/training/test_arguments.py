@@ -50,7 +50,7 @@ def place(folder: Path, devices: int = 1, **resources: Any) -> StageIO:
 
 
 def test_every_field_is_in_exactly_one_list() -> None:
-    """When an upgrade of TRL adds a field, put it into OWNED, MACHINE or IDENTITY of training/arguments.py."""
+    """A field that an upgrade of TRL adds goes into OWNED, MACHINE or IDENTITY of training/arguments.py."""
     lists = {"owned": set(OWNED), "machine": set(MACHINE), "identity": set(IDENTITY)}
     homes = {field: [name for name, fields in lists.items() if field in fields] for field in EVERY_FIELD}
 

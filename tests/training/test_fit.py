@@ -188,3 +188,12 @@ def test_the_manifest_lists_every_file(trainer: Any, tmp_path: Path) -> None:
         "trainer_state.json",
     } <= listed
     assert listed == {path.name for path in folder.iterdir()} - {MANIFEST}
+
+
+def test_a_checkpoint_is_due_by_the_clock(trainer: Any, tmp_path: Path) -> None:
+    output = ArtifactDir(tmp_path / "out")
+    fit(trainer(output, max_steps=3), output, names=POLICY_NAMES, save_every_minutes=1e-9)
+
+    saved = sorted(folder.name for folder in output.checkpoints.iterdir())
+    assert saved == ["checkpoint-1", "checkpoint-2", "checkpoint-3"]
+    assert newest_complete(output.checkpoints) == output.checkpoints / "checkpoint-3"

@@ -151,7 +151,7 @@ def test_rows_that_are_too_long_are_dropped_and_counted(
         "tokens": sum(kept.dataset["length"]),
     }
     assert len(short.dataset) + short.too_long == len(pairs)
-    with pytest.raises(TokeniseError, match="all 16 rows are longer than trainer.max_length 3"):
+    with pytest.raises(TokeniseError, match="all 16 rows are longer than 3 tokens"):
         tokenise_conversations(conversations, tokenizer, 3)
 
 

@@ -1,0 +1,339 @@
+"""Train the same model on the same rows here and through TRL's own scripts, and compare.
+
+    ALIGN_DATA=... python scripts/bench_trainers.py                    SFT, reward model and DPO, every row
+    ALIGN_DATA=... python scripts/bench_trainers.py --rows 300 --tasks sft        a quick look
+
+Each run is a process of its own, one after the other: one epoch from the raw rows to the saved model,
+reference pass included, nothing cached. TRL runs at its defaults and at the best it offers for rows of
+different lengths (grouped by length, no activation checkpointing). Held-out losses are measured afterwards,
+by the same code.
+"""
+
+import argparse
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
+
+SYSTEMS = ("align", "trl", "trl_by_length")
+TASKS: Mapping[str, Mapping[str, Any]] = {
+    "sft": {"data": ("stanford_alpaca_5000/alpaca_5000.json.gz", "alpaca"), "learning_rate": 1e-3},
+    "reward": {"data": ("hh_rlhf_harmless/harmless-base-test.jsonl.gz", "hh"), "learning_rate": 3e-4},
+    "dpo": {"data": ("hh_rlhf_harmless/harmless-base-test.jsonl.gz", "hh"), "learning_rate": 3e-4},
+}
+BATCH_SIZE = 16
+MAX_LENGTH = 512
+HELD_OUT = 200
+COMMON = {
+    "num_train_epochs": 1,
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 0.05,
+    "max_length": MAX_LENGTH,
+}
+
+
+def main() -> None:
+    """Prepare each task, run every system on it, print one table."""
+    given = arguments()
+    if given.child:
+        return child(given)
+    data = os.environ.get("ALIGN_DATA")
+    if not data:
+        sys.exit("ALIGN_DATA is not set: name the folder with the real datasets")
+    table = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        for task in given.tasks.split(","):
+            folder = Path(scratch) / task
+            facts = in_child(given, "prepare", task, folder)
+            for system in given.systems.split(","):
+                found = in_child(given, system, task, folder)
+                loss = in_child(given, "measure", task, folder, system)["loss"]
+                table.append({"task": task, "system": system, **facts, **found, "loss": loss})
+                print(json.dumps(table[-1]), flush=True)
+    report(table)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--rows", type=int, help="rows (pairs) to train on; all of them by default")
+    parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--child", nargs=4, metavar=("WHAT", "TASK", "FOLDER", "SYSTEM"), help=argparse.SUPPRESS
+    )
+    return parser.parse_args()
+
+
+def in_child(
+    given: argparse.Namespace, what: str, task: str, folder: Path, system: str = ""
+) -> dict[str, Any]:
+    """Run one piece in a fresh process; the last line it prints is its answer."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(given.threads),
+        "HF_DATASETS_CACHE": str(folder / "cache" / what),
+    }
+    command = [sys.executable, __file__, "--child", what, task, str(folder), system]
+    command += ["--precision", given.precision, "--threads", str(given.threads)]
+    command += ["--rows", str(given.rows)] if given.rows else []
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{what} {task} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def child(given: argparse.Namespace) -> None:
+    import torch
+
+    from align.config.resources import resolve_precision
+
+    torch.set_num_threads(given.threads)
+    what, task, folder, system = given.child
+    precision = resolve_precision(given.precision, "cpu")
+    if what == "prepare":
+        answer = prepare(task, Path(folder), given.rows)
+    elif what == "measure":
+        answer = {"loss": measure(task, Path(folder), Path(folder) / system)}
+    else:
+        run = with_align if what == "align" else with_trl
+        answer = run(task, Path(folder), what, precision)
+        answer["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        answer["precision"] = precision
+    print(json.dumps(answer))
+
+
+def prepare(task: str, folder: Path, limit: int | None) -> dict[str, Any]:
+    """Write rows that fit, as everybody reads them, and a 7 M-parameter Llama with its tokenizer."""
+    import torch
+
+    from align.data.records import Conversation, PreferencePair, texts_of
+    from align.data.source import load_rows
+    from align.data.spec import DataSpec, SourceSpec
+    from align.models.causal import build_policy
+    from align.models.spec import ArchitectureSpec, TokenizerSpec
+    from align.models.tokenizer import build_tokenizer
+    from align.training.tokenise import tokenise_conversations, tokenise_pairs
+
+    name, row_format = TASKS[task]["data"]
+    source = SourceSpec(path=str(Path(os.environ["ALIGN_DATA"]) / name), format=row_format, bad_rows="drop")
+    shape, tokenise = (
+        (Conversation, tokenise_conversations) if task == "sft" else (PreferencePair, tokenise_pairs)
+    )
+    rows = load_rows(DataSpec(sources={task: source}), shape, folder).train
+    tokenizer = build_tokenizer(
+        TokenizerSpec(vocab_size=8192, chat_template="llama3"),
+        (text for row in rows for text in texts_of(row)),
+    )
+    lengths = [length for row in rows for length in tokenise([row], tokenizer, None).dataset["length"]]
+    fitting = [(row, length) for row, length in zip(rows, lengths, strict=True) if length <= MAX_LENGTH]
+    held_out = min(HELD_OUT, limit or HELD_OUT)
+    parts = {"test": fitting[:held_out], "train": fitting[held_out:][:limit]}
+    (folder / "data").mkdir(parents=True)
+    for split, part in parts.items():
+        lines = [json.dumps({**raw(row), "length": length}) + "\n" for row, length in part]
+        (folder / "data" / f"{split}.jsonl").write_text("".join(lines))
+    torch.manual_seed(0)
+    model = build_policy(ArchitectureSpec(), tokenizer)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    kept = tokenise([row for row, _ in parts["train"]], tokenizer, None)
+    return {
+        "rows": len(parts["train"]),
+        "tokens": kept.counts["tokens"],
+        "parameters": model.num_parameters(),
+    }
+
+
+def raw(row: Any) -> dict[str, Any]:
+    """A row in TRL's conversational format, which our `messages` and `pairs` formats read as well."""
+    fields = {"prompt": row.messages[:-1], "completion": row.messages[-1:]} if hasattr(row, "messages") else {
+        side: getattr(row, side) for side in ("prompt", "chosen", "rejected")
+    }  # fmt: skip
+    turns = {name: [turn.as_dict() for turn in messages] for name, messages in fields.items()}
+    return {**turns, "messages": [*turns["prompt"], *turns.get("completion", [])]}
+
+
+def with_align(task: str, folder: Path, system: str, precision: str) -> dict[str, Any]:
+    """One stage, as the pipeline runs it."""
+    import trl.trainer.dpo_trainer  # noqa: F401  (imports are outside the time, here and below)
+
+    from align.artifacts.store import ArtifactDir
+    from align.config.resources import Hardware, StageResources
+    from align.data.spec import DataSpec, ScreeningSpec, SourceSpec
+    from align.models.spec import ModelSpec
+    from align.runtime.stage_io import RunSettings, StageIO
+    from align.stages.dpo import Dpo
+    from align.stages.reward import Reward
+    from align.stages.sft import Sft
+
+    stage_class, field = {"sft": (Sft, "model"), "reward": (Reward, "model"), "dpo": (Dpo, "policy")}[task]
+    file = SourceSpec(
+        path=str(folder / "data" / "train.jsonl"), format="messages" if task == "sft" else "pairs"
+    )
+    stage = stage_class(
+        data=DataSpec(sources={"rows": file}, screening=ScreeningSpec(duplicates=False)),
+        precision=precision,
+        batch_size=BATCH_SIZE,
+        seed=0,
+        trainer={**COMMON, "learning_rate": TASKS[task]["learning_rate"]},
+        **{field: ModelSpec(path=str(folder / "model"))},
+    )
+    io = StageIO(
+        name=task,
+        inputs={},
+        output=ArtifactDir(folder / system),
+        outputs=folder,
+        resources=StageResources(),
+        settings=RunSettings(hardware=Hardware(name="cpu", accelerator="cpu", memory_gib=16)),
+    )
+    started = time.monotonic()
+    stage.run(io)
+    return {"seconds": time.monotonic() - started}
+
+
+def with_trl(task: str, folder: Path, system: str, precision: str) -> dict[str, Any]:
+    """TRL's script of the same name, told what it is told on a command line."""
+    import importlib
+
+    import trl.trainer.dpo_trainer  # noqa: F401
+
+    script = importlib.import_module(f"trl.scripts.{task}")
+    options = {
+        **COMMON,
+        "model_name_or_path": folder / "model",
+        "dataset_name": folder / "data",
+        "output_dir": folder / system / "model",
+        "dtype": "float32",
+        "use_cpu": "true",
+        "bf16": str(precision == "bf16").lower(),
+        "per_device_train_batch_size": BATCH_SIZE,
+        "learning_rate": TASKS[task]["learning_rate"],
+        "save_strategy": "no",
+        "report_to": "none",
+        "seed": 0,
+    }
+    if system == "trl_by_length":
+        options |= {
+            "train_sampling_strategy": "group_by_length",
+            "remove_unused_columns": "false",  # the column of lengths would be removed before it is read
+            "activation_checkpointing": "false",
+        }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    parsed = script.make_parser().parse_args_and_config(args=words)
+    started = time.monotonic()
+    script.main(*parsed)
+    return {"seconds": time.monotonic() - started}
+
+
+def measure(task: str, folder: Path, output: Path) -> float:
+    """Mean held-out loss of a trained model, in fp32: per completion token for SFT, else per pair."""
+    import torch
+
+    rows = [json.loads(line) for line in (folder / "data" / "test.jsonl").open()]
+    with torch.no_grad():
+        return {"sft": sft_loss, "reward": reward_loss, "dpo": dpo_loss}[task](rows, folder, output / "model")
+
+
+def sft_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> float:
+    from align.data.records import Conversation, messages_of
+    from align.models.tokenizer import load_tokenizer
+    from align.training.tokenise import IGNORED, tokenise_conversations
+
+    conversations = [Conversation(messages_of(row["messages"])) for row in rows]
+    dataset = tokenise_conversations(conversations, load_tokenizer(str(folder / "model")), None).dataset
+    prompts = [row.count(IGNORED) for row in dataset["labels"]]
+    completions = sum(dataset["length"]) - sum(prompts)
+    return -sum(logprobs(trained, list(zip(dataset["input_ids"], prompts, strict=True)))) / completions
+
+
+def reward_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> float:
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(trained).eval()
+    pairs = tokenised(rows, folder)
+    scores = [
+        [model(as_tensor(pair["prompt_ids"] + pair[side])).logits.item() for pair in pairs]
+        for side in ("chosen_ids", "rejected_ids")
+    ]
+    return bradley_terry([chosen - rejected for chosen, rejected in zip(*scores, strict=True)])
+
+
+def dpo_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> float:
+    pairs = tokenised(rows, folder)
+    ratios = []
+    for side in ("chosen_ids", "rejected_ids"):
+        whole = [(pair["prompt_ids"] + pair[side], len(pair["prompt_ids"])) for pair in pairs]
+        after, before = logprobs(trained, whole), logprobs(folder / "model", whole)
+        ratios.append([one - other for one, other in zip(after, before, strict=True)])
+    return bradley_terry([0.1 * (chosen - rejected) for chosen, rejected in zip(*ratios, strict=True)])
+
+
+def tokenised(rows: Sequence[Mapping[str, Any]], folder: Path) -> Any:
+    from align.data.records import PreferencePair, messages_of
+    from align.models.tokenizer import load_tokenizer
+    from align.training.tokenise import tokenise_pairs
+
+    sides = ("prompt", "chosen", "rejected")
+    pairs = [PreferencePair(*(messages_of(row[side]) for side in sides)) for row in rows]
+    return tokenise_pairs(pairs, load_tokenizer(str(folder / "model")), None).dataset
+
+
+def logprobs(path: Path, rows: Sequence[tuple[Sequence[int], int]]) -> list[float]:
+    """Log-probability of `ids[start:]` given what stands before, for every (ids, start)."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(path).eval()
+    found = []
+    for ids, start in rows:
+        table = model(as_tensor(ids)).logits[0, start - 1 : -1].log_softmax(dim=-1)
+        found.append(table.gather(1, as_tensor(ids[start:]).T).sum().item())
+    return found
+
+
+def bradley_terry(differences: Sequence[float]) -> float:
+    return sum(math.log1p(math.exp(-difference)) for difference in differences) / len(differences)
+
+
+def as_tensor(ids: Sequence[int]) -> Any:
+    import torch
+
+    return torch.tensor([ids])
+
+
+def report(table: Sequence[Mapping[str, Any]]) -> None:
+    """Systems side by side; the ratio is our speed over theirs, the difference theirs to our loss."""
+    print(
+        f"\n{'task':8}{'system':15}{'unit':>12}{'per second':>12}{'seconds':>9}{'ours/this':>11}{'GiB':>7}{'loss':>9}{'':>8}"
+    )
+    for row in table:
+        ours = next(
+            (other for other in table if other["task"] == row["task"] and other["system"] == "align"), row
+        )
+        unit, amount = ("tokens", row["tokens"]) if row["task"] == "sft" else ("pairs", row["rows"])
+        print(
+            f"{row['task']:8}{row['system']:15}{unit:>12}{amount / row['seconds']:>12.1f}{row['seconds']:>9.1f}"
+            f"{row['seconds'] / ours['seconds']:>10.2f}x{row['peak_gib']:>7.2f}{row['loss']:>9.4f}"
+            f"{row['loss'] / ours['loss'] - 1:>+8.1%}"
+        )
+    first = table[0]
+    print(
+        f"{first['parameters'] / 1e6:.1f} M parameters, {first['precision']}, batches of {BATCH_SIZE}, one epoch"
+    )
+
+
+if __name__ == "__main__":
+    main()
