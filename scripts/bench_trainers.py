@@ -11,7 +11,6 @@ by the same code.
 
 import argparse
 import json
-import math
 import os
 import resource
 import subprocess
@@ -21,6 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from bench_losses import held_out_loss
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
@@ -107,7 +108,7 @@ def child(given: argparse.Namespace) -> None:
     if what == "prepare":
         answer = prepare(task, Path(folder), given.rows)
     elif what == "measure":
-        answer = {"loss": measure(task, Path(folder), Path(folder) / system)}
+        answer = {"loss": held_out_loss(task, Path(folder), Path(folder) / system)}
     else:
         run = with_align if what == "align" else with_trl
         answer = run(task, Path(folder), what, precision)
@@ -239,100 +240,25 @@ def with_trl(task: str, folder: Path, system: str, precision: str) -> dict[str, 
     return {"seconds": time.monotonic() - started}
 
 
-def measure(task: str, folder: Path, output: Path) -> float:
-    """Mean held-out loss of a trained model, in fp32: per completion token for SFT, else per pair."""
-    import torch
-
-    rows = [json.loads(line) for line in (folder / "data" / "test.jsonl").open()]
-    with torch.no_grad():
-        return {"sft": sft_loss, "reward": reward_loss, "dpo": dpo_loss}[task](rows, folder, output / "model")
-
-
-def sft_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> float:
-    from align.data.records import Conversation, messages_of
-    from align.models.tokenizer import load_tokenizer
-    from align.training.tokenise import IGNORED, tokenise_conversations
-
-    conversations = [Conversation(messages_of(row["messages"])) for row in rows]
-    dataset = tokenise_conversations(conversations, load_tokenizer(str(folder / "model")), None).dataset
-    prompts = [row.count(IGNORED) for row in dataset["labels"]]
-    completions = sum(dataset["length"]) - sum(prompts)
-    return -sum(logprobs(trained, list(zip(dataset["input_ids"], prompts, strict=True)))) / completions
-
-
-def reward_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> float:
-    from transformers import AutoModelForSequenceClassification
-
-    model = AutoModelForSequenceClassification.from_pretrained(trained).eval()
-    pairs = tokenised(rows, folder)
-    scores = [
-        [model(as_tensor(pair["prompt_ids"] + pair[side])).logits.item() for pair in pairs]
-        for side in ("chosen_ids", "rejected_ids")
-    ]
-    return bradley_terry([chosen - rejected for chosen, rejected in zip(*scores, strict=True)])
-
-
-def dpo_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> float:
-    pairs = tokenised(rows, folder)
-    ratios = []
-    for side in ("chosen_ids", "rejected_ids"):
-        whole = [(pair["prompt_ids"] + pair[side], len(pair["prompt_ids"])) for pair in pairs]
-        after, before = logprobs(trained, whole), logprobs(folder / "model", whole)
-        ratios.append([one - other for one, other in zip(after, before, strict=True)])
-    return bradley_terry([0.1 * (chosen - rejected) for chosen, rejected in zip(*ratios, strict=True)])
-
-
-def tokenised(rows: Sequence[Mapping[str, Any]], folder: Path) -> Any:
-    from align.data.records import PreferencePair, messages_of
-    from align.models.tokenizer import load_tokenizer
-    from align.training.tokenise import tokenise_pairs
-
-    sides = ("prompt", "chosen", "rejected")
-    pairs = [PreferencePair(*(messages_of(row[side]) for side in sides)) for row in rows]
-    return tokenise_pairs(pairs, load_tokenizer(str(folder / "model")), None).dataset
-
-
-def logprobs(path: Path, rows: Sequence[tuple[Sequence[int], int]]) -> list[float]:
-    """Log-probability of `ids[start:]` given what stands before, for every (ids, start)."""
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(path).eval()
-    found = []
-    for ids, start in rows:
-        table = model(as_tensor(ids)).logits[0, start - 1 : -1].log_softmax(dim=-1)
-        found.append(table.gather(1, as_tensor(ids[start:]).T).sum().item())
-    return found
-
-
-def bradley_terry(differences: Sequence[float]) -> float:
-    return sum(math.log1p(math.exp(-difference)) for difference in differences) / len(differences)
-
-
-def as_tensor(ids: Sequence[int]) -> Any:
-    import torch
-
-    return torch.tensor([ids])
-
-
 def report(table: Sequence[Mapping[str, Any]]) -> None:
-    """Systems side by side; the ratio is our speed over theirs, the difference theirs to our loss."""
-    print(
-        f"\n{'task':8}{'system':15}{'unit':>12}{'per second':>12}{'seconds':>9}{'ours/this':>11}{'GiB':>7}{'loss':>9}{'':>8}"
-    )
-    for row in table:
-        ours = next(
-            (other for other in table if other["task"] == row["task"] and other["system"] == "align"), row
-        )
-        unit, amount = ("tokens", row["tokens"]) if row["task"] == "sft" else ("pairs", row["rows"])
-        print(
-            f"{row['task']:8}{row['system']:15}{unit:>12}{amount / row['seconds']:>12.1f}{row['seconds']:>9.1f}"
-            f"{row['seconds'] / ours['seconds']:>10.2f}x{row['peak_gib']:>7.2f}{row['loss']:>9.4f}"
-            f"{row['loss'] / ours['loss'] - 1:>+8.1%}"
-        )
+    """Systems side by side; speed-up is our speed over theirs, excess their loss over ours."""
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = ("task", "system", "unit", "per second", "seconds", "speed-up", "peak GiB", "loss", "excess")
     first = table[0]
-    print(
-        f"{first['parameters'] / 1e6:.1f} M parameters, {first['precision']}, batches of {BATCH_SIZE}, one epoch"
-    )
+    size = f"{first['parameters'] / 1e6:.1f} M parameters"
+    shown = Table(*columns, title=f"{size}, {first['precision']}, batches of {BATCH_SIZE}, one epoch")
+    for row in table:
+        ours = next((other for other in table if other["task"] == row["task"]), row)
+        unit, amount = ("tokens", row["tokens"]) if row["task"] == "sft" else ("pairs", row["rows"])
+        seconds, loss = row["seconds"], row["loss"]
+        shown.add_row(
+            *(row["task"], row["system"], unit, f"{amount / seconds:.1f}", f"{seconds:.1f}"),
+            *(f"{seconds / ours['seconds']:.2f}", f"{row['peak_gib']:.2f}", f"{loss:.4f}"),
+            f"{loss / ours['loss'] - 1:+.1%}",
+        )
+    Console(width=120).print(shown)
 
 
 if __name__ == "__main__":
