@@ -13,6 +13,7 @@ from align.config.problem import ConfigError, Problem
 from align.pipeline.job import Job, Outcome, StageJob, write_job
 from align.pipeline.launcher import Launcher, Layout
 from align.pipeline.live import Board, progress
+from align.pipeline.memory import memory_advice
 from align.pipeline.plan import Planned, has_checkpoint
 from align.pipeline.record import RunRecord, StageStatus
 from align.pipeline.run import Run
@@ -38,7 +39,7 @@ def check(run: Run, todo: Sequence[Planned], launcher: Launcher, board: Board) -
     outcome = launcher.perform(job, Layout(), lambda: board.show("check", f"{len(todo)} stages"))
     if outcome.state == "refused":
         raise ConfigError([Problem((), line) for line in outcome.messages])
-    if outcome.state == "failed":
+    if outcome.state != "done":
         raise StageFailed(_report("the check", outcome, launcher.log))
 
 
@@ -130,7 +131,11 @@ class Builder:
         if outcome.state == "refused":
             raise ConfigError([Problem(("stages", item.name), line) for line in outcome.messages])
         log = item.artifact.log / "rank-0.txt"
-        raise StageFailed(f"{_report(item.name, outcome, log)}\nlog: {log}")
+        lines = [_report(item.name, outcome, log), f"log: {log}"]
+        if outcome.state == "starved":
+            resources, memory = self._run.resources_of(item.name), self._run.hardware.memory_gib
+            lines.append(memory_advice(item.name, resources.micro_batch, memory))
+        raise StageFailed("\n".join(lines))
 
 
 def layout_of(run: Run, name: str) -> Layout:
@@ -161,7 +166,7 @@ def stage_job(run: Run, item: Planned) -> StageJob:
 
 
 def _report(what: str, outcome: Outcome, log: Path) -> str:
-    """The error, the end of the log, and what to do about it."""
+    """The error and the end of the log."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     tail = [f"  | {line}" for line in lines[-LOG_LINES:]]
-    return "\n".join([f"{what} failed: {outcome.messages[0]}", *tail, *outcome.messages[1:]])
+    return "\n".join([f"{what} failed: {outcome.messages[0]}", *tail])

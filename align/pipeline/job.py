@@ -51,10 +51,11 @@ class Job(Spec):
 class Outcome(Spec):
     """What one process of a worker has to say when it is done.
 
-    `refused` means that the user can put it right: bad rows, a wrong option. `failed` is everything else.
+    `refused` means that the user can put it right: bad rows, a wrong option. `starved` means that memory ran
+    out, `failed` everything else.
     """
 
-    state: Literal["done", "refused", "failed"]
+    state: Literal["done", "refused", "starved", "failed"]
     messages: tuple[str, ...] = ()
 
 

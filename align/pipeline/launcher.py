@@ -67,7 +67,7 @@ class Launcher:
             watch()
             time.sleep(POLL_SECONDS)
         outcome = read_outcome(path, layout.ranks)
-        return outcome or Outcome(state="failed", messages=(_cause_of_death(child.wait()),))
+        return outcome or _posthumous(child.wait())
 
     def _start(self, job: Path, layout: Layout) -> subprocess.Popen[str]:
         if layout.ranks > 1:
@@ -131,7 +131,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _cause_of_death(code: int) -> str:
+def _posthumous(code: int) -> Outcome:
+    """What is to be said of a worker that could not say it itself."""
     if code == -signal.SIGKILL:
-        return "the worker was killed (signal 9), most often because the machine had no memory left"
-    return f"the worker ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
+        cause = "the worker was killed (signal 9), most often because the machine had no memory left"
+        return Outcome(state="starved", messages=(cause,))
+    cause = f"the worker ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
+    return Outcome(state="failed", messages=(cause,))

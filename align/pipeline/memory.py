@@ -12,8 +12,8 @@ def memory_advice(stage: str, micro_batch: int | str, memory_gib: float) -> str:
     """What to set, cheapest first; none of it changes what is computed, so nothing else is built again."""
     now = f" (now {micro_batch})"
     return (
-        f"{stage} ran out of memory (a device has {memory_gib:g} GiB by hardware.memory_gib). "
-        f"Set resources.{stage}.micro_batch to a smaller number{now}, "
+        f"If {stage} ran out of memory (a device has {memory_gib:g} GiB by hardware.memory_gib): "
+        f"set resources.{stage}.micro_batch to a smaller number{now}, "
         f"resources.{stage}.activation_checkpointing=true, or resources.{stage}.parallel=zero2 or zero3 "
         "on several devices"
     )

@@ -37,7 +37,7 @@ class Session:
         """Do what the run options ask for.
 
         Raises:
-            ConfigError: something that the user can put right; nothing was written.
+            ConfigError: something that the user can put right.
             StageFailed: a stage broke down; those before it are complete.
         """
         plan = make_plan(self._run, self._store)

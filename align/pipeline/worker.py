@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal
 
 from torch.distributed.run import main as torchrun
 
@@ -21,7 +22,7 @@ from align.config.problem import ConfigError, Problem
 from align.data.errors import DataError
 from align.data.records import RowError
 from align.pipeline.job import Job, Outcome, StageJob, read_job, write_outcome
-from align.pipeline.memory import is_out_of_memory, memory_advice
+from align.pipeline.memory import is_out_of_memory
 from align.runtime.processes import (
     die_with_parent,
     join_group,
@@ -33,7 +34,7 @@ from align.runtime.processes import (
 
 USER_ERRORS = (ConfigError, DataError, RowError)  # what the user can put right; anything else is a failure
 MODULE = "align.pipeline.worker"
-EXIT_CODES = {"done": 0, "failed": 1, "refused": 2}
+EXIT_CODES = {"done": 0, "failed": 1, "starved": 1, "refused": 2}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,7 +73,7 @@ def perform(path: Path, output: Path | None = None) -> Outcome:
         return Outcome(state="done")
     except Exception as problem:  # the process boundary: everything becomes a message to the parent
         traceback.print_exc()
-        return _refused_or_failed(problem, job)
+        return _bad_outcome(problem)
     finally:
         os.environ.clear()  # libraries leave settings behind, such as accelerate's mixed precision
         os.environ.update(environment)
@@ -113,15 +114,11 @@ def _run(job: StageJob) -> None:
         job.stage.run(io)
 
 
-def _refused_or_failed(problem: Exception, job: Job) -> Outcome:
-    messages = [f"{type(problem).__name__}: {problem}"]
+def _bad_outcome(problem: Exception) -> Outcome:
     if isinstance(problem, USER_ERRORS):
         return Outcome(state="refused", messages=(str(problem),))
-    if is_out_of_memory(problem):
-        current = job.stages[-1]
-        memory = current.settings.hardware.memory_gib
-        messages.append(memory_advice(current.name, current.resources.micro_batch, memory))
-    return Outcome(state="failed", messages=tuple(messages))
+    state: Literal["starved", "failed"] = "starved" if is_out_of_memory(problem) else "failed"
+    return Outcome(state=state, messages=(f"{type(problem).__name__}: {problem}",))
 
 
 def _paths(given: str) -> Iterator[Path]:

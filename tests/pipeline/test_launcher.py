@@ -77,7 +77,7 @@ def test_a_child_that_dies_is_a_failure_with_its_cause(job: Job) -> None:
 
     with Launcher("cpu") as launcher:
         outcome = launcher.perform(job, Layout(), kill)
-    assert outcome.state == "failed"
+    assert outcome.state == "starved"
     assert "signal 9" in outcome.messages[0] and "memory" in outcome.messages[0]
 
 

@@ -69,6 +69,7 @@ def test_a_killed_worker_fails_the_stage_and_the_next_run_resumes_it(toy, output
     _, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1
     assert "sft failed: the worker was killed (signal 9)" in errors and "Traceback" not in errors
+    assert "If sft ran out of memory" in errors and "set resources.sft.micro_batch" in errors
     assert json.loads((sft / "status.json").read_text())["state"] == "failed"
     assert not (sft / "lineage.json").exists() and not (sft / "model").exists()
 
@@ -125,3 +126,23 @@ def test_a_stage_that_another_run_builds_is_waited_for(toy, outputs: Path) -> No
     assert waiting.returncode == 0, errors
     record = json.loads((outputs / "runs" / "waiting" / "run.json").read_text())
     assert record["stages"]["dpo"]["status"] == "cached"
+
+
+def test_a_stage_that_fails_shows_its_log_and_leaves_the_others_valid(toy, outputs: Path) -> None:
+    diverging = (
+        "stages.sft.trainer.learning_rate=1e30",
+        "stages.sft.trainer.max_grad_norm=0",
+        "run.name=bad",
+    )
+    done = toy.run(outputs, *diverging)
+    assert done.returncode == 1
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("sft failed: NonFiniteLossError: ")
+    (log,) = [line.removeprefix("log: ") for line in rest if line.startswith("log: ")]
+    assert "NonFiniteLossError" in Path(log).read_text()
+    record = json.loads((outputs / "runs" / "bad" / "run.json").read_text())
+    states = {name: stage["status"] for name, stage in record["stages"].items()}
+    assert states == {"pretrain": "cached", "sft": "failed"}
+    planned = toy.run(outputs, *diverging, "run.dry_run=true").stdout.splitlines()
+    assert "cached" in planned[0] and "failed: NonFiniteLossError" in planned[1]
+    assert all(" cached " in line for line in toy.run(outputs, "run.dry_run=true").stdout.splitlines())
