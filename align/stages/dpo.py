@@ -24,6 +24,25 @@ class Dpo(TrainingSpec):
     policy: ModelSpec
     trainer: DpoTrainer = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        losses = self.trainer.get("loss_type", ["sigmoid"])
+        smoothing = self.trainer.get("label_smoothing", 0.0)
+        smoothed = sorted({"robust", "exo_pair", "aot", "aot_unpaired"} & set(losses))
+        if smoothing and smoothed and "sigmoid" in losses:
+            raise ValueError(
+                f"trainer.label_smoothing means something else to sigmoid than to {', '.join(smoothed)}; "
+                "choose one of them in trainer.loss_type, or set it to 0"
+            )
+        if "exo_pair" in losses and not smoothing:
+            raise ValueError("the loss exo_pair needs trainer.label_smoothing above 0, such as 1e-3")
+        if len(self.trainer.get("loss_weights") or losses) != len(losses):
+            raise ValueError("trainer.loss_weights needs one weight per entry of trainer.loss_type")
+        if self.adapter is not None and self.trainer.get("sync_ref_model"):
+            raise ValueError(
+                "with an adapter the reference is the model without it: unset trainer.sync_ref_model"
+            )
+
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
         from trl import DPOConfig

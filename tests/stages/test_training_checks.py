@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from align.data.spec import DataSpec
-from align.models.spec import ArchitectureSpec, ModelSpec, TokenizerSpec
+from align.models.spec import AdapterSpec, ArchitectureSpec, ModelSpec, TokenizerSpec
 from align.stages.dpo import Dpo
 from align.stages.pretrain import Pretrain
 from align.stages.sft import Sft
@@ -93,6 +93,26 @@ def test_a_vocabulary_too_small_is_named(text_data: DataSpec, place: Place) -> N
     assert stage.check(place("pretrain")) == [
         "tokenizer: vocab_size 100 is below 265 bytes and control tokens"
     ]
+
+
+@pytest.mark.parametrize(
+    "trainer, message",
+    [
+        (
+            {"loss_type": ["sigmoid", "robust"], "label_smoothing": 0.1},
+            "something else to sigmoid than to robust",
+        ),
+        ({"loss_type": ["exo_pair"]}, "exo_pair needs trainer.label_smoothing"),
+        ({"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0]}, "one weight per entry"),
+        ({"sync_ref_model": True}, "unset trainer.sync_ref_model"),
+    ],
+)
+def test_dpo_options_that_contradict_each_other_are_refused(
+    pair_data: DataSpec, trainer: dict[str, Any], message: str
+) -> None:
+    adapter = AdapterSpec() if "sync_ref_model" in trainer else None
+    with pytest.raises(ValueError, match=message):
+        Dpo(policy=ModelSpec(path="x"), data=pair_data, trainer=trainer, adapter=adapter, **COMMON)
 
 
 @pytest.mark.parametrize(
