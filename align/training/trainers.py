@@ -17,6 +17,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
@@ -83,8 +84,9 @@ class _Planned(Trainer):
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write none beside the checkpoints: what a model is stands in its artifact's lineage."""
 
-    def _is_on_cpu(self) -> bool:
-        return self.accelerator.device.type == "cpu"
+    def _can_be_lean(self) -> bool:
+        """On a CPU with whole weights; TRL's own head serves GPUs, and weights that ZeRO-3 shards."""
+        return self.accelerator.device.type == "cpu" and not is_deepspeed_zero3_enabled()
 
     def _score_lean(self, model: PreTrainedModel | PeftModel) -> None:
         use_short_attention(_bare(model))
@@ -97,7 +99,7 @@ class PlannedSFTTrainer(_Planned, SFTTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self._is_on_cpu():
+        if self._can_be_lean():
             self._score_lean(self.model)
 
 
@@ -106,7 +108,7 @@ class PlannedRewardTrainer(_Planned, RewardTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self._is_on_cpu():
+        if self._can_be_lean():
             use_short_attention(_bare(self.model))
             ignore_padding(_bare(self.model))
 
@@ -124,7 +126,7 @@ class PlannedDPOTrainer(_Planned, DPOTrainer):
             self.label_smoothing = as_robust(self.label_smoothing)
 
     def _lean(self) -> None:
-        if self._is_lean or not self._is_on_cpu() or self.use_weighting:
+        if self._is_lean or not self._can_be_lean() or self.use_weighting:
             return
         self._is_lean = True
         for model in (self.model, self.ref_model):
