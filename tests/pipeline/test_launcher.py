@@ -1,9 +1,11 @@
 """Children: kept while the layout stays, ended with their parent, and told about when they die."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from align.config.resources import Hardware, StageResources
 from align.data.spec import DataSpec, SourceSpec
@@ -11,6 +13,7 @@ from align.models.spec import ModelSpec
 from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcome, write_job, write_outcome
 from align.pipeline.launcher import Launcher, Layout, environment
 from align.pipeline.memory import is_out_of_memory, memory_advice
+from align.pipeline.worker import perform
 from align.stages.sft import Sft
 from align.stages.stage import RunSettings
 
@@ -53,6 +56,17 @@ def test_the_outcome_is_the_first_bad_one_or_that_of_rank_zero(tmp_path: Path) -
     assert read_outcome(path, 2) == Outcome(state="done")
     write_outcome(Outcome(state="failed", messages=("why",)), path, 1)
     assert read_outcome(path, 2) == Outcome(state="failed", messages=("why",))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_check_refuses_a_machine_without_the_devices(job: Job, tmp_path: Path) -> None:
+    (one,) = job.stages
+    hardware = Hardware(name="8xh100", accelerator="cuda", devices=8, memory_gib=80)
+    elsewhere = replace(one, settings=replace(one.settings, hardware=hardware))
+    write_job(replace(job, stages=(elsewhere,)), tmp_path / "job.json")
+    outcome = perform(tmp_path / "job.json")
+    assert outcome.state == "refused"
+    assert outcome.messages[0].startswith("hardware.devices: 8xh100 has 8, this host shows 0 CUDA devices")
 
 
 def test_one_child_serves_consecutive_jobs_and_ends_with_the_launcher(job: Job) -> None:
