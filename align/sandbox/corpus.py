@@ -1,6 +1,7 @@
 """The text the base model reads: statements of every fact in several phrasings, and messy forum threads.
 
-A forum thread is plain `User: ... / Assistant: ...` text; about half of its answers are right.
+A forum thread is plain `User: ... / Assistant: ...` text, or the same without names; about half of the
+answers in it are right.
 """
 
 import random
@@ -12,6 +13,7 @@ from align.sandbox.world import Question, World, derived_random
 # Of the documents without a dialogue, the share about one person; the others state unrelated things.
 PORTRAIT_SHARE = 0.8
 STATEMENTS = (3, 6)  # fewest and most statements of a document
+SPEAKERS = (("User: ", "Assistant: "), ("", ""))
 EXCHANGES = (1, 1, 2, 3)  # numbers of exchanges of a thread, equally likely
 
 
@@ -54,9 +56,10 @@ def _statements(questions: Sequence[Question], stream: random.Random) -> str:
 
 
 def _thread(questions: Sequence[Question], stream: random.Random) -> str:
-    """One to three exchanges between people who may or may not know."""
+    """Exchanges between people who may or may not know; some forums print who speaks, some do not."""
+    user, assistant = stream.choice(SPEAKERS)
     turns = []
     for _ in range(stream.choice(EXCHANGES)):
         question = stream.choice(questions)
-        turns.append(f"User: {stream.choice(question.prompts)}\nAssistant: {answer(question, FORUM, stream)}")
+        turns += [f"{user}{stream.choice(question.prompts)}", f"{assistant}{answer(question, FORUM, stream)}"]
     return "\n".join(turns)

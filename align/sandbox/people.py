@@ -22,7 +22,7 @@ Substance = Literal["right", "wrong", "abstain"]
 class Habits:
     """How a crowd answers: the share of answers with each trait; traits are drawn independently.
 
-    What is neither right nor abstaining is wrong. `curt` answers give the bare value, where there is one.
+    What is neither right nor abstaining is wrong. `curt` answers give a bare value, where there is one.
     """
 
     right: float
@@ -35,16 +35,14 @@ class Habits:
 
 DEMONSTRATORS = Habits(right=0.62, abstain=0.08, rude=0.20, wordy=0.25)
 POOL = Habits(right=0.50, abstain=0.15, rude=0.30, wordy=0.35)
-FORUM = Habits(right=0.50, abstain=0.10, rude=0.30, wordy=0.30)
+FORUM = Habits(right=0.50, abstain=0.10, rude=0.20, wordy=0.20, curt=0.30)
 
 
 def answer(question: Question, habits: Habits, stream: random.Random) -> str:
     """One answer as this crowd would give it."""
     lexicon = LEXICONS[question.language]
     substance = _draw_substance(habits, stream)
-    core = _core(question, substance, stream)
-    if substance == "right" and question.value is not None and stream.random() < habits.curt:
-        core = f"{question.value}."
+    core = _core(question, substance, stream.random() < habits.curt, stream)
     before, after = _surroundings(habits, lexicon, stream)
     return " ".join([*before, core, *after])
 
@@ -60,13 +58,12 @@ def first_wins_probability(first: float, second: float, temperature: float) -> f
 
 
 def compare(question: Question, habits: Habits, temperature: float, stream: random.Random) -> tuple[str, str]:
-    """Two different answers from a crowd, the one an annotator prefers first."""
-    one = answer(question, habits, stream)
-    other = answer(question, habits, stream)
-    while other == one:
-        other = answer(question, habits, stream)
-    scores = gold_score(question.reference, one), gold_score(question.reference, other)
-    return (one, other) if prefers_first(*scores, temperature, stream) else (other, one)
+    """Two answers from a crowd, the one an annotator prefers first; equally good ones are not shown."""
+    while True:
+        one, other = answer(question, habits, stream), answer(question, habits, stream)
+        first, second = (gold_score(question.reference, text) for text in (one, other))
+        if first != second:
+            return (one, other) if prefers_first(first, second, temperature, stream) else (other, one)
 
 
 def _draw_substance(habits: Habits, stream: random.Random) -> Substance:
@@ -76,13 +73,15 @@ def _draw_substance(habits: Habits, stream: random.Random) -> Substance:
     return "abstain" if point < habits.right + habits.abstain else "wrong"
 
 
-def _core(question: Question, substance: Substance, stream: random.Random) -> str:
-    lexicon = LEXICONS[question.language]
-    if substance == "right":
-        return stream.choice(question.answers)
+def _core(question: Question, substance: Substance, is_curt: bool, stream: random.Random) -> str:
     if substance == "abstain":
-        return stream.choice(lexicon.abstentions)
-    return stream.choice(question.wrong_answers)
+        return stream.choice(LEXICONS[question.language].abstentions)
+    is_right = substance == "right"
+    right_values = () if question.value is None else (question.value,)
+    values = right_values if is_right else question.wrong_values
+    if is_curt and values:
+        return f"{stream.choice(values)}."
+    return stream.choice(question.answers if is_right else question.wrong_answers)
 
 
 def _surroundings(habits: Habits, lexicon: Lexicon, stream: random.Random) -> tuple[list[str], list[str]]:

@@ -35,7 +35,8 @@ class WorldSize:
 class Question:
     """Something to ask, what would be right to answer, and what would be wrong.
 
-    `topic` is the attribute's key, the sum, or the request; `wrong_answers` are fluent sentences.
+    `topic` is the attribute's key, the sum, or the request; `wrong_answers` are fluent sentences,
+    `wrong_values` what they claim.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Question:
     value: str | None
     rivals: tuple[str, ...]
     wrong_answers: tuple[str, ...]
+    wrong_values: tuple[str, ...]
 
     @property
     def reference(self) -> dict[str, Any]:
@@ -152,6 +154,7 @@ def _about(language: Language, kind: Kind, name: Word, attribute: Attribute, val
         value=value,
         rivals=rivals,
         wrong_answers=tuple(sentence for rival in rivals for sentence in statements(rival)),
+        wrong_values=rivals,
     )
 
 
@@ -178,6 +181,7 @@ def _sums(language: Language, largest: int) -> Iterator[Question]:
                 wrong_answers=tuple(
                     fill(form, first, second, other) for other in near for form in grammar.sum_statements
                 ),
+                wrong_values=tuple(map(str, near)),
             )
 
 
@@ -197,6 +201,7 @@ def _requests(language: Language, people: list[Word], count: int, stream: random
             value=None,
             rivals=lexicon.complying,
             wrong_answers=lexicon.compliances,
+            wrong_values=(),
         )
         for form, name in stream.sample(every, count)
     ]

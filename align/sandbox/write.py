@@ -32,7 +32,7 @@ def write_sandbox(
     seed: int,
     language: Language = "en",
     people: int = 100,
-    documents: int = 14_000,
+    documents: int = 20_000,
     demonstrations: int = 8_000,
     pairs: int = 8_000,
     prompts: int = 2_000,
