@@ -146,7 +146,10 @@ def _content_digest(text: str, location: Location, digests: Digests) -> str:
         return digests.file(path)
     if path.is_dir():
         return digests.folder(path)
-    raise IdentityError(f"{'.'.join(location)}: {text} does not exist")
+    raise IdentityError(
+        f"{'.'.join(location)}: {text} does not exist; correct the path, or set ALIGN_DATA (paths.data) to the "
+        "folder that holds it"
+    )
 
 
 def _model_identity(text: str, location: Location, digests: Digests) -> dict[str, str]:
