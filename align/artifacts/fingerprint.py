@@ -147,8 +147,8 @@ def _content_digest(text: str, location: Location, digests: Digests) -> str:
     if path.is_dir():
         return digests.folder(path)
     raise IdentityError(
-        f"{'.'.join(location)}: {text} does not exist; correct the path, or set ALIGN_DATA (paths.data) to the "
-        "folder that holds it"
+        f"{'.'.join(location)}: {text} does not exist; correct the path, or set ALIGN_DATA "
+        "(paths.data) to the folder that holds it"
     )
 
 
