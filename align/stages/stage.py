@@ -9,13 +9,13 @@ __all__ = ["REFERENCE_PREFIX", "RunSettings", "Stage", "StageIO"]
 
 
 class Stage(Protocol):
-    """One step of a pipeline. Implementations are frozen dataclasses: the fields are identity, `run` is behaviour."""
+    """One step of a pipeline, a frozen dataclass: its fields are identity, `run` is behaviour."""
 
     kind: str
     version: ClassVar[int]  # raise when the same spec would now give a different result
 
     def check(self, io: StageIO) -> list[str]:
-        """Problems that would stop this stage, empty when ready; run in a child, on the CPU, without weights."""
+        """Problems that would stop this stage, empty when ready; in a child, without weights."""
         ...
 
     def run(self, io: StageIO) -> None:
