@@ -42,16 +42,12 @@ def fit(
     checkpoint = newest_complete(output.checkpoints)
     if trainer.is_world_process_zero():
         journal.cut_back(-1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
-    if checkpoint is None:
-        _evaluate(trainer)
+    # Inside the training loop: DeepSpeed has no engine to evaluate with before it.
+    trainer.args.eval_on_start = checkpoint is None and trainer.eval_dataset is not None
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    _evaluate(trainer)
-    _save(trainer, output)
-
-
-def _evaluate(trainer: Trainer) -> None:
     if trainer.eval_dataset is not None:
         trainer.evaluate()
+    _save(trainer, output)
 
 
 def _save(trainer: Trainer, output: ArtifactDir) -> None:

@@ -110,10 +110,11 @@ def test_metrics_have_our_names_and_both_splits(trainer: Any, tmp_path: Path) ->
     fit(trainer(output, max_steps=3), output, names=POLICY_NAMES)
     rows = read_metrics(output.metrics)
 
-    assert [row["step"] for row in rows if row["split"] == "held_out"] == [0, 3]
+    held_out = [row for row in rows if row["split"] == "held_out"]
+    assert [row["step"] for row in held_out] == [0, 3]
     first = next(row for row in rows if row["split"] == "train")
     assert {"policy/loss", "policy/token_accuracy", "trainer/learning_rate"} <= set(first)
-    assert rows[-1]["policy/loss"] < rows[0]["policy/loss"]
+    assert held_out[1]["policy/loss"] < held_out[0]["policy/loss"]
 
 
 def test_the_best_weights_are_kept_and_patience_ends_the_run(trainer: Any, tmp_path: Path) -> None:
