@@ -1,4 +1,5 @@
 # Two commands: `make quickstart` and `make test`. Each creates .venv when it is missing.
+# ARGS are options of the pipeline: make quickstart ARGS="seed=1 run.name=second"
 PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_DISABLE_TELEMETRY ?= 1
@@ -6,7 +7,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 .PHONY: quickstart test verify
 
 quickstart: .venv/ready
-	$(BIN)/python scripts/pipeline.py experiment=quickstart
+	$(BIN)/python scripts/pipeline.py experiment=quickstart $(ARGS)
 
 test: .venv/ready
 	$(BIN)/ruff check
