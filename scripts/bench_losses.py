@@ -1,4 +1,7 @@
-"""Held-out losses of a trained model, in fp32 and one row at a time: the ruler of bench_trainers.py."""
+"""Held-out losses of a trained model, in fp32 and one row at a time: the ruler of bench_trainers.py.
+
+python scripts/bench_trainers.py
+"""
 
 import json
 import math

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from align.artifacts.store import Store
+
 ROOT = Path(__file__).parents[1]
 SHELLS = ("bash", "sh", "shell", "console")
 TAG = re.compile(r"^<!--\s*(run|plan)(?::\s*(.*?))?\s*-->$")
@@ -82,6 +84,8 @@ def test_every_command_works(command: Command, tmp_path: Path) -> None:
     if "$ALIGN_DATA" in command.text and "ALIGN_DATA" not in os.environ and command.tag == "run":
         pytest.skip("ALIGN_DATA is not set: the real datasets are not here")
     words = f"{command.text} {command.extra if command.tag == 'run' else 'run.dry_run=true'}"
+    store = Store(tmp_path / "outputs")  # for the commands that show or remove what was built
+    store.acquire(store.artifact("sft", "0123456789ab")).release("failed", "an example")
     finished = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", words],
         cwd=ROOT,
