@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,8 +29,8 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_P
 SYSTEMS = ("align", "trl", "trl_by_length")
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "sft": {"data": ("stanford_alpaca_5000/alpaca_5000.json.gz", "alpaca"), "learning_rate": 1e-3},
-    "reward": {"data": ("hh_rlhf_harmless/harmless-base-test.jsonl.gz", "hh"), "learning_rate": 3e-4},
-    "dpo": {"data": ("hh_rlhf_harmless/harmless-base-test.jsonl.gz", "hh"), "learning_rate": 3e-4},
+    "reward": {"data": ("hh_rlhf_harmless/harmless-base-test.jsonl.gz", "hh"), "learning_rate": 1e-4},
+    "dpo": {"data": ("hh_rlhf_harmless/harmless-base-test.jsonl.gz", "hh"), "learning_rate": 1e-4},
 }
 BATCH_SIZE = 16
 MAX_LENGTH = 512
@@ -106,7 +107,7 @@ def child(given: argparse.Namespace) -> None:
     what, task, folder, system = given.child
     precision = resolve_precision(given.precision, "cpu")
     if what == "prepare":
-        answer = prepare(task, Path(folder), given.rows)
+        answer = prepare(task, Path(folder), given.rows, precision)
     elif what == "measure":
         answer = {"loss": held_out_loss(task, Path(folder), Path(folder) / system)}
     else:
@@ -117,7 +118,7 @@ def child(given: argparse.Namespace) -> None:
     print(json.dumps(answer))
 
 
-def prepare(task: str, folder: Path, limit: int | None) -> dict[str, Any]:
+def prepare(task: str, folder: Path, limit: int | None, precision: str) -> dict[str, Any]:
     """Write rows that fit, as everybody reads them, and a 7 M-parameter Llama with its tokenizer."""
     import torch
 
@@ -139,7 +140,7 @@ def prepare(task: str, folder: Path, limit: int | None) -> dict[str, Any]:
         TokenizerSpec(vocab_size=8192, chat_template="llama3"),
         (text for row in rows for text in texts_of(row)),
     )
-    lengths = [length for row in rows for length in tokenise([row], tokenizer, None).dataset["length"]]
+    lengths = [longest(columns) for columns in tokenise(rows, tokenizer, None).dataset]
     fitting = [(row, length) for row, length in zip(rows, lengths, strict=True) if length <= MAX_LENGTH]
     held_out = min(HELD_OUT, limit or HELD_OUT)
     parts = {"test": fitting[:held_out], "train": fitting[held_out:][:limit]}
@@ -149,14 +150,24 @@ def prepare(task: str, folder: Path, limit: int | None) -> dict[str, Any]:
         (folder / "data" / f"{split}.jsonl").write_text("".join(lines))
     torch.manual_seed(0)
     model = build_policy(ArchitectureSpec(), tokenizer)
-    model.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+    for part in (model, tokenizer):
+        part.save_pretrained(folder / "model")
+    if task != "sft":  # preferences are learnt by a model that has read the chosen answers once
+        run_stage("sft", folder, folder / "model", folder / "base", precision)
+        shutil.copytree(folder / "base" / "model", folder / "model", dirs_exist_ok=True)
     kept = tokenise([row for row, _ in parts["train"]], tokenizer, None)
     return {
         "rows": len(parts["train"]),
-        "tokens": kept.counts["tokens"],
+        "tokens": sum(kept.dataset["length"]),
         "parameters": model.num_parameters(),
     }
+
+
+def longest(columns: Mapping[str, Any]) -> int:
+    """Tokens of a row, of the longer one where there are two."""
+    if "input_ids" in columns:
+        return len(columns["input_ids"])
+    return len(columns["prompt_ids"]) + max(len(columns["chosen_ids"]), len(columns["rejected_ids"]))
 
 
 def raw(row: Any) -> dict[str, Any]:
@@ -165,13 +176,19 @@ def raw(row: Any) -> dict[str, Any]:
         side: getattr(row, side) for side in ("prompt", "chosen", "rejected")
     }  # fmt: skip
     turns = {name: [turn.as_dict() for turn in messages] for name, messages in fields.items()}
-    return {**turns, "messages": [*turns["prompt"], *turns.get("completion", [])]}
+    return {**turns, "messages": [*turns["prompt"], *turns.get("completion", turns.get("chosen", []))]}
 
 
 def with_align(task: str, folder: Path, system: str, precision: str) -> dict[str, Any]:
     """One stage, as the pipeline runs it."""
     import trl.trainer.dpo_trainer  # noqa: F401  (imports are outside the time, here and below)
 
+    started = time.monotonic()
+    run_stage(task, folder, folder / "model", folder / system, precision)
+    return {"seconds": time.monotonic() - started}
+
+
+def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str) -> None:
     from align.artifacts.store import ArtifactDir
     from align.config.resources import Hardware, StageResources
     from align.data.spec import DataSpec, ScreeningSpec, SourceSpec
@@ -181,29 +198,26 @@ def with_align(task: str, folder: Path, system: str, precision: str) -> dict[str
     from align.stages.reward import Reward
     from align.stages.sft import Sft
 
-    stage_class, field = {"sft": (Sft, "model"), "reward": (Reward, "model"), "dpo": (Dpo, "policy")}[task]
-    file = SourceSpec(
-        path=str(folder / "data" / "train.jsonl"), format="messages" if task == "sft" else "pairs"
-    )
+    stage_class, field = {"sft": (Sft, "model"), "reward": (Reward, "model"), "dpo": (Dpo, "policy")}[kind]
+    row_format = "messages" if kind == "sft" else "pairs"
+    file = SourceSpec(path=str(folder / "data" / "train.jsonl"), format=row_format)
     stage = stage_class(
         data=DataSpec(sources={"rows": file}, screening=ScreeningSpec(duplicates=False)),
         precision=precision,
         batch_size=BATCH_SIZE,
         seed=0,
-        trainer={**COMMON, "learning_rate": TASKS[task]["learning_rate"]},
-        **{field: ModelSpec(path=str(folder / "model"))},
+        trainer={**COMMON, "learning_rate": TASKS[kind]["learning_rate"]},
+        **{field: ModelSpec(path=str(model))},
     )
     io = StageIO(
-        name=task,
+        name=kind,
         inputs={},
-        output=ArtifactDir(folder / system),
+        output=ArtifactDir(output),
         outputs=folder,
         resources=StageResources(),
         settings=RunSettings(hardware=Hardware(name="cpu", accelerator="cpu", memory_gib=16)),
     )
-    started = time.monotonic()
     stage.run(io)
-    return {"seconds": time.monotonic() - started}
 
 
 def with_trl(task: str, folder: Path, system: str, precision: str) -> dict[str, Any]:

@@ -11,22 +11,16 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-NAME = "short_causal"
+SHORT_CAUSAL = "short_causal"
 MAX_TOKENS = 256
 
 
 def use_short_attention(model: PreTrainedModel) -> None:
     """Switch a model from `sdpa` to the kernel below; any other choice of attention stays."""
     if model.config.get_text_config()._attn_implementation == "sdpa":
-        AttentionInterface.register(NAME, attention_forward)
-        AttentionMaskInterface.register(NAME, sdpa_mask)
-        model.set_attn_implementation(NAME)
-
-
-def use_library_attention(model: PreTrainedModel) -> None:
-    """Undo `use_short_attention`, so that the model means the same to everybody else."""
-    if model.config.get_text_config()._attn_implementation == NAME:
-        model.set_attn_implementation("sdpa")
+        AttentionInterface.register(SHORT_CAUSAL, attention_forward)
+        AttentionMaskInterface.register(SHORT_CAUSAL, sdpa_mask)
+        model.set_attn_implementation(SHORT_CAUSAL)
 
 
 def attention_forward(
@@ -42,16 +36,18 @@ def attention_forward(
     """Attention in the interface of transformers: (B, heads, T, channels) -> (B, T, heads, channels)."""
     batch, heads, length, channels = query.shape
     is_bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    is_plain = attention_mask is None and not dropout and key.shape[2] == length and length <= MAX_TOKENS
+    is_ours = attention_mask is None or attention_mask.dtype == torch.bfloat16
+    is_plain = is_ours and not dropout and key.shape[2] == length <= MAX_TOKENS
     if not (is_bf16 and is_plain and query.device.type == "cpu" and kwargs.get("position_bias") is None):
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
         )
     groups = heads // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    later = torch.full((length, length), float("-inf"), dtype=torch.bfloat16).triu_(1)
+    if attention_mask is None:
+        attention_mask = torch.full((length, length), float("-inf"), dtype=torch.bfloat16).triu_(1)
     scores = torch.baddbmm(
-        later.expand(batch * heads, length, length),
+        attention_mask.expand(batch, heads, length, length).reshape(batch * heads, length, length),
         query.reshape(batch * heads, length, channels),
         key.reshape(batch * heads, length, channels).transpose(1, 2),
         alpha=channels**-0.5 if scaling is None else scaling,

@@ -11,9 +11,12 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 from trl.trainer.utils import FusedCausalLMOutput
 
-IGNORED = -100
+from align.training.sharing import can_share, share, sharing_pays
+from align.training.tokenise import IGNORED
+
 # Logits are brought to fp32 this many at a time, so that a block stays in the processor's cache.
 BLOCK = 2**18
 
@@ -36,8 +39,7 @@ class SelectedLogprobs(torch.autograd.Function):
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities of `targets` (N,) given `hidden` (N, H), and whether each is most likely. (N,)"""
-        device = hidden.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        dtype = compute_dtype(hidden.dtype, hidden.device)
         hidden, cast_weight = hidden.to(dtype), weight.to(dtype)
         logits = torch.nn.functional.linear(hidden, cast_weight, None if bias is None else bias.to(dtype))
         normaliser = torch.empty(len(targets), device=hidden.device)
@@ -72,15 +74,21 @@ class SelectedLogprobs(torch.autograd.Function):
         )
 
 
+def compute_dtype(otherwise: torch.dtype, device: torch.device) -> torch.dtype:
+    """What autocast computes in, where it is on."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else otherwise
+
+
 def _blocks(logits: torch.Tensor) -> list[slice]:
     size = max(8, BLOCK // logits.shape[1])
     return [slice(start, start + size) for start in range(0, len(logits), size)]
 
 
-def score_selected(model: PreTrainedModel) -> bool:
+def score_selected(model: PreTrainedModel, *, is_paired: bool) -> bool:
     """Replace the head that TRL attached to a causal model, where a plain projection is all it has to do.
 
-    Entropy and mean logits are left unmeasured (zero). Returns whether the head was replaced.
+    `is_paired` says that batches hold chosen rows and then rejected ones. Entropy and mean logits are left
+    unmeasured (zero). Returns whether the head was replaced.
     """
     text_config = model.config.get_text_config()
     if any(getattr(text_config, name, None) for name in _LOGIT_CHANGES) or not _is_causal(model):
@@ -92,11 +100,10 @@ def score_selected(model: PreTrainedModel) -> bool:
         if not fused_lm_head or "shift_labels" in kwargs:
             return attached(*args, fused_lm_head=fused_lm_head, **kwargs)
         labels = kwargs.pop("labels")[:, 1:]
-        kwargs.pop("attention_mask", None)
         items = kwargs.pop("num_items_in_batch", None)
-        hidden = self.base_model(*args, **{**kwargs, "use_cache": False}).last_hidden_state[:, :-1]
+        hidden, places = _read(self, is_paired, **kwargs)
         mask = labels != IGNORED
-        scores, is_top = _scored(self.get_output_embeddings(), hidden[mask], labels[mask])
+        scores, is_top = _scored(self.get_output_embeddings(), hidden[places[:, :-1][mask]], labels[mask])
         logprobs = scores.new_zeros(mask.shape).masked_scatter(mask, scores)
         unmeasured = torch.zeros_like(logprobs, requires_grad=False)
         return FusedCausalLMOutput(
@@ -112,6 +119,42 @@ def score_selected(model: PreTrainedModel) -> bool:
     return True
 
 
+def score_last(model: PreTrainedModel) -> None:
+    """Let a reward model read pairs (chosen rows, then rejected ones) and score each row's last token."""
+    if not _is_causal(model):
+        return
+
+    @functools.wraps(type(model).forward)
+    def forward(self: Any, attention_mask: torch.Tensor, **kwargs: Any) -> Any:
+        hidden, places = _read(self, True, attention_mask=attention_mask, **kwargs)
+        last = places.gather(1, attention_mask.sum(dim=1, keepdim=True) - 1).squeeze(1)
+        return SequenceClassifierOutputWithPast(logits=self.score(hidden[last]))
+
+    model.forward = MethodType(forward, model)
+
+
+def _read(
+    model: PreTrainedModel,
+    is_paired: bool,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden states (M, H), and for every token of `input_ids` the place of its own among them. (N, T)"""
+    if is_paired and can_share(model):
+        pairs = share(input_ids, attention_mask.sum(dim=1), compute_dtype(model.dtype, input_ids.device))
+        if sharing_pays(
+            pairs.input_ids.shape[1], input_ids.shape[1], model.config.get_text_config().hidden_size
+        ):
+            inputs = {"position_ids": pairs.position_ids, "attention_mask": pairs.attention_mask}
+            hidden = model.base_model(
+                pairs.input_ids, **{**kwargs, **inputs, "use_cache": False}
+            ).last_hidden_state
+            return hidden.flatten(0, 1), pairs.places
+    hidden = model.base_model(input_ids, **{**kwargs, "use_cache": False}).last_hidden_state
+    return hidden.flatten(0, 1), torch.arange(input_ids.numel(), device=input_ids.device).view_as(input_ids)
+
+
 def _scored(
     head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,19 +167,6 @@ def _scored(
     # An adapter has wrapped the head: its weight alone is not what it computes.
     logits = head(hidden).float()
     return logits.log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1), logits.argmax(dim=1) == targets
-
-
-def ignore_padding(model: PreTrainedModel) -> None:
-    """Let a causal model that reads right-padded rows do without the padding mask."""
-    if not _is_causal(model):
-        return
-    unmasked = model.forward
-
-    @functools.wraps(type(model).forward)
-    def forward(self: PreTrainedModel, *args: Any, attention_mask: Any = None, **kwargs: Any) -> Any:
-        return unmasked(*args, **kwargs)
-
-    model.forward = MethodType(forward, model)
 
 
 def _is_causal(model: PreTrainedModel) -> bool:

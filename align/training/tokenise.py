@@ -1,4 +1,4 @@
-"""Tokenise: canonical rows -> token ids and labels, rendered once per row and tokenised in one batch.
+"""Tokenise: canonical rows -> token ids and labels, all rows in one batch.
 
 A completion starts where the rendered prompt ends and stops at its last EOS, which is trained on. Rows over
 `max_length` are dropped and counted, never cut: a cut answer teaches not to stop.
@@ -30,16 +30,17 @@ class Tokenised:
 
     @property
     def counts(self) -> dict[str, int]:
-        """For data.json: rows kept, rows dropped, tokens."""
-        return {"rows": len(self.dataset), "too_long": self.too_long, "tokens": sum(self.dataset["length"])}
+        """For data.json: rows kept, rows dropped, and the longest row in tokens."""
+        return {"rows": len(self.dataset), "too_long": self.too_long, "longest": max(self.dataset["length"])}
 
 
 def tokenise_conversations(
     rows: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, max_length: int | None
 ) -> Tokenised:
     """Columns `input_ids`, `labels` (the last assistant turn, else -100) and `length` in tokens."""
-    spans = [_rendered(tokenizer, row.messages[:-1], row.messages[-1:]) for row in rows]
-    encoded = _encode(tokenizer, spans)
+    encoded = _encode(
+        tokenizer, [span for row in rows for span in _spans(tokenizer, row.messages[:-1], row.messages[-1:])]
+    )
     kept = [(ids, start) for ids, start in encoded if _fits(len(ids), max_length)]
     columns: dict[str, list[Any]] = {
         "input_ids": [ids for ids, _ in kept],
@@ -52,30 +53,25 @@ def tokenise_conversations(
 def tokenise_pairs(
     rows: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase, max_length: int | None
 ) -> Tokenised:
-    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` of the longer side.
+    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` of all three together.
 
-    With a margin on any row there is a column `margin` too, 0 where it is unknown.
+    `max_length` bounds the prompt with the longer completion. With a margin on any row there is a column
+    `margin` too, 0 where it is unknown.
     """
-    chosen = _encode(tokenizer, [_rendered(tokenizer, row.prompt, row.chosen) for row in rows])
-    rejected = _encode(tokenizer, [_rendered(tokenizer, row.prompt, row.rejected) for row in rows])
-    columns: dict[str, list] = {
-        "prompt_ids": [],
-        "chosen_ids": [],
-        "rejected_ids": [],
-        "length": [],
-        "margin": [],
-    }
-    for row, (chosen_ids, chosen_start), (rejected_ids, rejected_start) in zip(
-        rows, chosen, rejected, strict=True
-    ):
-        longer = max(len(chosen_ids), len(rejected_ids))
-        start = min(chosen_start, rejected_start)
-        if not _fits(longer, max_length):
+    encoded = _encode(
+        tokenizer, [span for row in rows for span in _spans(tokenizer, row.prompt, row.chosen, row.rejected)]
+    )
+    names = ("prompt_ids", "chosen_ids", "rejected_ids", "length", "margin")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for row, one, other in zip(rows, encoded[::2], encoded[1::2], strict=True):
+        (chosen_ids, chosen_start), (rejected_ids, rejected_start) = one, other
+        if not _fits(max(len(chosen_ids), len(rejected_ids)), max_length):
             continue
+        start = min(chosen_start, rejected_start)
         columns["prompt_ids"].append(chosen_ids[:start])
         columns["chosen_ids"].append(chosen_ids[start:])
         columns["rejected_ids"].append(rejected_ids[start:])
-        columns["length"].append(longer)
+        columns["length"].append(len(chosen_ids) + len(rejected_ids) - start)
         columns["margin"].append(row.margin or 0.0)
     if all(row.margin is None for row in rows):
         del columns["margin"]
@@ -117,19 +113,19 @@ def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, blo
     )
 
 
-def _rendered(
-    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], completion: Sequence[Message]
-) -> tuple[str, int]:
-    """The whole text and the number of characters of it that are prompt."""
+def _spans(
+    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], *completions: Sequence[Message]
+) -> list[tuple[str, int]]:
+    """Per completion the whole text, and the number of characters of it that are prompt."""
     turns = [message.as_dict() for message in prompt]
-    text = render(tokenizer, [*turns, *(message.as_dict() for message in completion)])
     opening = render_prompt(tokenizer, turns)
-    if not text.startswith(opening):
+    texts = [render(tokenizer, [*turns, *(turn.as_dict() for turn in each)]) for each in completions]
+    if not all(text.startswith(opening) for text in texts):
         raise TokeniseError(
             "the chat template renders a prompt differently when an answer follows, so the answer cannot be "
             "told from the prompt; choose another chat_template"
         )
-    return text, len(opening)
+    return [(text, len(opening)) for text in texts]
 
 
 def _encode(
@@ -162,7 +158,7 @@ def _fits(length: int, max_length: int | None) -> bool:
     return max_length is None or length <= max_length
 
 
-def _checked(columns: dict[str, list], rows: int, max_length: int | None) -> Tokenised:
+def _checked(columns: dict[str, list[Any]], rows: int, max_length: int | None) -> Tokenised:
     kept = len(columns["length"])
     if rows and not kept:
         raise TokeniseError(

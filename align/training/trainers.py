@@ -24,7 +24,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from align.training.attention import use_short_attention
 from align.training.batches import PlannedSampler, SortedSampler
-from align.training.scoring import ignore_padding, score_selected
+from align.training.scoring import score_last, score_selected
 
 
 class NonFiniteLossError(RuntimeError):
@@ -88,9 +88,9 @@ class _Planned(Trainer):
         """On a CPU with whole weights; TRL's own head serves GPUs, and weights that ZeRO-3 shards."""
         return self.accelerator.device.type == "cpu" and not is_deepspeed_zero3_enabled()
 
-    def _score_lean(self, model: PreTrainedModel | PeftModel) -> None:
+    def _score_lean(self, model: PreTrainedModel | PeftModel, *, is_paired: bool) -> None:
         use_short_attention(_bare(model))
-        if score_selected(_bare(model)):
+        if score_selected(_bare(model), is_paired=is_paired):
             self.unmeasured = ("entropy", "logits/chosen", "logits/rejected")
 
 
@@ -100,7 +100,7 @@ class PlannedSFTTrainer(_Planned, SFTTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self._can_be_lean():
-            self._score_lean(self.model)
+            self._score_lean(self.model, is_paired=False)
 
 
 class PlannedRewardTrainer(_Planned, RewardTrainer):
@@ -110,7 +110,7 @@ class PlannedRewardTrainer(_Planned, RewardTrainer):
         super().__init__(*args, **kwargs)
         if self._can_be_lean():
             use_short_attention(_bare(self.model))
-            ignore_padding(_bare(self.model))
+            score_last(_bare(self.model))
 
 
 class PlannedDPOTrainer(_Planned, DPOTrainer):
@@ -131,7 +131,7 @@ class PlannedDPOTrainer(_Planned, DPOTrainer):
         self._is_lean = True
         for model in (self.model, self.ref_model):
             if model is not None:
-                self._score_lean(model)
+                self._score_lean(model, is_paired=True)
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         """Log-probabilities under the reference, in order of length; TRL goes in the order of the rows."""

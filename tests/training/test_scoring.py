@@ -8,8 +8,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
-from align.training.attention import MAX_TOKENS, NAME, attention_forward, use_short_attention
-from align.training.scoring import IGNORED, SelectedLogprobs, ignore_padding, score_selected
+from align.training.attention import MAX_TOKENS, SHORT_CAUSAL, attention_forward, use_short_attention
+from align.training.scoring import SelectedLogprobs, score_last, score_selected
+from align.training.tokenise import IGNORED
 
 SIZES = {
     "vocab_size": 97,
@@ -61,6 +62,18 @@ def batch() -> dict[str, torch.Tensor]:
     return {"input_ids": input_ids, "attention_mask": (places < lengths).long(), "labels": labels}
 
 
+def pairs() -> dict[str, torch.Tensor]:
+    """Three pairs with beginnings of 5, 0 and 9 tokens in common; one row ends where the other goes on."""
+    torch.manual_seed(1)
+    lengths = torch.tensor([8, 4, 9, 11, 6, 12])
+    places = torch.arange(12)[None]
+    input_ids = torch.randint(1, 97, (6, 12))
+    input_ids[3, :5], input_ids[5, :9] = input_ids[0, :5], input_ids[2, :9]
+    input_ids[3, 5], input_ids[4, 0] = 96 - input_ids[0, 5], 96 - input_ids[1, 0]
+    mask = (places < lengths[:, None]).long()
+    return {"input_ids": input_ids * mask, "attention_mask": mask}
+
+
 def causal(**changes: object) -> PreTrainedModel:
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(**{**SIZES, **changes}))
@@ -71,7 +84,7 @@ def causal(**changes: object) -> PreTrainedModel:
 def test_lean_head_gives_what_trl_gives() -> None:
     inputs = batch()
     lean = causal()
-    assert score_selected(lean)
+    assert score_selected(lean, is_paired=False)
     outputs = [model(**inputs, fused_lm_head=True) for model in (lean, causal())]
 
     torch.testing.assert_close(outputs[0].log_probs, outputs[1].log_probs, atol=1e-5, rtol=1e-5)
@@ -93,7 +106,7 @@ def test_the_head_sees_what_an_adapter_makes_of_fresh_tokens(tied: bool) -> None
         for name, weight in adapted.named_parameters():
             if "token_adapter" in name:
                 weight.add_(1.0)
-    assert score_selected(adapted.get_base_model())
+    assert score_selected(adapted.get_base_model(), is_paired=False)
     found = adapted(**inputs, fused_lm_head=True)
     expected = adapted.merge_and_unload()(**inputs).loss
 
@@ -103,15 +116,15 @@ def test_the_head_sees_what_an_adapter_makes_of_fresh_tokens(tied: bool) -> None
 def test_a_model_that_changes_its_logits_keeps_trls_head() -> None:
     model = causal()
     model.config.final_logit_softcapping = 30.0
-    assert not score_selected(model)
+    assert not score_selected(model, is_paired=False)
 
 
-def test_reward_without_mask_is_reward_with_mask() -> None:
-    inputs = {name: tensor for name, tensor in batch().items() if name != "labels"}
+def test_rewards_of_pairs_are_the_models_own() -> None:
+    inputs = pairs()
     torch.manual_seed(0)
     model = LlamaForSequenceClassification(LlamaConfig(**SIZES, num_labels=1))
     expected = model(**inputs).logits
-    ignore_padding(model)
+    score_last(model)
 
     torch.testing.assert_close(model(**inputs).logits, expected)
 
@@ -155,7 +168,7 @@ def test_a_model_says_the_same_with_short_attention(length: int) -> None:
         use_short_attention(model)
         found = model(input_ids).logits.float()
 
-    assert model.config._attn_implementation == NAME
+    assert model.config._attn_implementation == SHORT_CAUSAL
     assert (found - expected).abs().max() < 0.05 * expected.abs().max()
     assert "attn_implementation" not in str(model.config.to_dict())
 

@@ -148,7 +148,7 @@ def test_rows_that_are_too_long_are_dropped_and_counted(
     assert kept.counts == {
         "rows": 16 - kept.too_long,
         "too_long": kept.too_long,
-        "tokens": sum(kept.dataset["length"]),
+        "longest": limit,
     }
     assert len(short.dataset) + short.too_long == len(pairs)
     with pytest.raises(TokeniseError, match="all 16 rows are longer than 3 tokens"):
