@@ -4,6 +4,7 @@ The order is a function of lengths, global batch size and seed, never of how man
 share a global batch. Source: bucketing by length as in Khomenko et al. 2016, arXiv:1708.05604.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,21 +16,25 @@ POOL_BATCHES = 50
 
 
 def batch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> np.ndarray:
-    """The rows of one epoch in training order, each exactly once. (rows,)
+    """The rows of one epoch in training order: full batches, every row at least once. (batches * batch_size,)
 
-    Consecutive runs of `batch_size` rows are the global batches. Inside a batch rows are sorted by length,
-    longest first, so that its micro-batches hold rows of similar length too; batches come in random order,
-    except that an incomplete one is last.
+    Consecutive runs of `batch_size` rows are the global batches, in random order. Inside a batch rows are sorted
+    by length, longest first, so that its micro-batches hold rows of similar length too. Where rows lack to the
+    last batch it is filled with rows of about its length, which come a second time: a smaller batch could not be
+    spread over any number of devices alike.
     """
     generator = np.random.default_rng((seed, epoch))
     sizes = np.asarray(lengths)
     shuffled = generator.permutation(len(sizes))
     pool = POOL_BATCHES * batch_size
     pools = [shuffled[start : start + pool] for start in range(0, len(shuffled), pool)]
-    ordered = np.concatenate([part[np.argsort(-sizes[part], kind="stable")] for part in pools] or [shuffled])
-    full = len(ordered) // batch_size * batch_size
-    batches = generator.permutation(ordered[:full].reshape(-1, batch_size))
-    return np.concatenate([batches.reshape(-1), ordered[full:]])
+    order = np.concatenate([part[np.argsort(-sizes[part], kind="stable")] for part in pools])
+    if rest := len(order) % batch_size:
+        complete, short = order[:-rest], order[-rest:]
+        again = np.resize(complete[::-1] if len(complete) else short, batch_size - rest)
+        last = np.concatenate([short, again])
+        order = np.concatenate([complete, last[np.argsort(-sizes[last], kind="stable")]])
+    return generator.permutation(order.reshape(-1, batch_size)).reshape(-1)
 
 
 class PlannedSampler(torch.utils.data.Sampler[int]):
@@ -42,7 +47,7 @@ class PlannedSampler(torch.utils.data.Sampler[int]):
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return math.ceil(len(self.lengths) / self.batch_size) * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
         return iter(batch_order(self.lengths, self.batch_size, self.seed, self.epoch).tolist())

@@ -88,9 +88,15 @@ class _Planned(Trainer):
         """On a CPU with whole weights; TRL's own head serves GPUs, and weights that ZeRO-3 shards."""
         return self.accelerator.device.type == "cpu" and not is_deepspeed_zero3_enabled()
 
-    def _score_lean(self, model: PreTrainedModel | PeftModel, *, is_paired: bool) -> None:
-        use_short_attention(_bare(model))
-        if score_selected(_bare(model), is_paired=is_paired):
+    def _bare(self, model: torch.nn.Module) -> PreTrainedModel:
+        """The model itself, out of the wrappers of DeepSpeed and peft."""
+        whole = self.accelerator.unwrap_model(model)
+        return cast(PreTrainedModel, whole.get_base_model() if isinstance(whole, PeftModel) else whole)
+
+    def _score_lean(self, model: torch.nn.Module, *, is_paired: bool) -> None:
+        bare = self._bare(model)
+        use_short_attention(bare)
+        if score_selected(bare, is_paired=is_paired):
             self.unmeasured = ("entropy", "logits/chosen", "logits/rejected")
 
 
@@ -109,8 +115,8 @@ class PlannedRewardTrainer(_Planned, RewardTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self._can_be_lean():
-            use_short_attention(_bare(self.model))
-            score_last(_bare(self.model))
+            use_short_attention(self._bare(self.model))
+            score_last(self._bare(self.model))
 
 
 class PlannedDPOTrainer(_Planned, DPOTrainer):
@@ -152,10 +158,6 @@ class PlannedDPOTrainer(_Planned, DPOTrainer):
         chosen, rejected = (torch.cat(side)[back].tolist() for side in sides)
         columns = Dataset.from_dict({"ref_chosen_logps": chosen, "ref_rejected_logps": rejected})
         return concatenate_datasets([dataset, columns], axis=1)
-
-
-def _bare(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    return cast(PreTrainedModel, model.get_base_model()) if isinstance(model, PeftModel) else model
 
 
 def as_robust(label_smoothing: float) -> float:

@@ -1,5 +1,6 @@
 """The batch plan: complete, blind to the machine, short of padding, and random."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from align.training.batches import PlannedSampler, SortedSampler, batch_order
 
-LENGTHS = st.lists(st.integers(1, 500), max_size=200)
+LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 
 
 def padding(lengths: Sequence[int], order: Sequence[int], batch_size: int) -> float:
@@ -21,14 +22,28 @@ def padding(lengths: Sequence[int], order: Sequence[int], batch_size: int) -> fl
 
 
 @given(LENGTHS, st.integers(1, 32), st.integers(0, 5), st.integers(0, 3))
-def test_every_row_comes_once(lengths: list[int], batch_size: int, seed: int, epoch: int) -> None:
-    assert sorted(batch_order(lengths, batch_size, seed, epoch).tolist()) == list(range(len(lengths)))
+def test_every_row_comes_once_and_again_only_to_fill_one_batch(
+    lengths: list[int], batch_size: int, seed: int, epoch: int
+) -> None:
+    order = batch_order(lengths, batch_size, seed, epoch).tolist()
+    times = Counter(order)
+    repeated = sorted(row for row in order if times[row] > 1)
+
+    assert set(order) == set(range(len(lengths)))
+    assert len(order) == -(-len(lengths) // batch_size) * batch_size
+    assert len(order) - len(lengths) < batch_size
+    assert len(order) == len(PlannedSampler(lengths, batch_size, seed))
+    if len(lengths) >= batch_size:
+        assert all(times[row] == 2 for row in repeated)
+    for at in range(0, len(order), batch_size):
+        batch = [lengths[row] for row in order[at : at + batch_size]]
+        assert batch == sorted(batch, reverse=True)
 
 
 @pytest.mark.parametrize("devices, micro", [(1, 16), (1, 4), (2, 8), (4, 2)])
 def test_steps_hold_the_same_rows_on_any_machine(devices: int, micro: int) -> None:
     """Micro-batches go to devices in turn, as accelerate hands them out."""
-    lengths = np.random.default_rng(0).integers(10, 300, 160).tolist()
+    lengths = np.random.default_rng(0).integers(10, 300, 150).tolist()
     order = batch_order(lengths, 16, seed=3, epoch=1).tolist()
 
     micro_batches = [order[at : at + micro] for at in range(0, len(order), micro)]
@@ -72,7 +87,7 @@ def test_the_sampler_follows_the_epoch_it_is_told() -> None:
 
     assert first == batch_order(lengths, 8, 0, 0).tolist()
     assert list(sampler) == batch_order(lengths, 8, 0, 1).tolist()
-    assert len(sampler) == 100
+    assert len(sampler) == len(first) == 104
 
 
 def test_evaluation_goes_from_long_to_short() -> None:
