@@ -19,9 +19,9 @@ def batch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
     """The rows of one epoch in training order: full batches, every row at least once. (batches * batch_size,)
 
     Consecutive runs of `batch_size` rows are the global batches, in random order. Inside a batch rows are
-    sorted by length, longest first, so that its micro-batches hold rows of similar length too. Where rows lack
-    to the last batch it is filled with rows of about its length, which come a second time: a smaller batch
-    could not be spread over any number of devices alike.
+    sorted by length, longest first, so that its micro-batches hold rows of similar length too. The last batch
+    is filled up with rows of about its length, which come a second time: a smaller one could not be spread
+    over any number of devices alike.
     """
     generator = np.random.default_rng((seed, epoch))
     sizes = np.asarray(lengths)
