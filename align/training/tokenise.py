@@ -4,17 +4,20 @@ A completion starts where the rendered prompt ends and stops at its last EOS, wh
 `max_length` are dropped and counted, never cut: a cut answer teaches not to stop.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value, concatenate_datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.data.records import Conversation, Message, PreferencePair, RowError, Text
 from align.models.rendering import render, render_prompt
 
 IGNORED = -100
+CHUNK = 1000
+
+Columns = dict[str, list[Any]]
 
 
 class TokeniseError(RowError):
@@ -38,16 +41,17 @@ def tokenise_conversations(
     rows: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, max_length: int | None
 ) -> Tokenised:
     """Columns `input_ids`, `labels` (the last assistant turn, else -100) and `length` in tokens."""
-    encoded = _encode(
-        tokenizer, [span for row in rows for span in _spans(tokenizer, row.messages[:-1], row.messages[-1:])]
-    )
-    kept = [(ids, start) for ids, start in encoded if _fits(len(ids), max_length)]
-    columns: dict[str, list[Any]] = {
-        "input_ids": [ids for ids, _ in kept],
-        "labels": [[IGNORED] * start + ids[start:] for ids, start in kept],
-        "length": [len(ids) for ids, _ in kept],
-    }
-    return _checked(columns, len(rows), max_length)
+
+    def columns(part: Sequence[Conversation]) -> Columns:
+        spans = [span for row in part for span in _spans(tokenizer, row.messages[:-1], row.messages[-1:])]
+        kept = [(ids, start) for ids, start in _encode(tokenizer, spans) if _fits(len(ids), max_length)]
+        return {
+            "input_ids": [ids for ids, _ in kept],
+            "labels": [[IGNORED] * start + ids[start:] for ids, start in kept],
+            "length": [len(ids) for ids, _ in kept],
+        }
+
+    return _collected(rows, columns, ("input_ids", "labels"), max_length)
 
 
 def tokenise_pairs(
@@ -58,36 +62,42 @@ def tokenise_pairs(
     `max_length` bounds the prompt with the longer completion. With a margin on any row there is a column
     `margin` too, 0 where it is unknown.
     """
-    encoded = _encode(
-        tokenizer, [span for row in rows for span in _spans(tokenizer, row.prompt, row.chosen, row.rejected)]
-    )
-    names = ("prompt_ids", "chosen_ids", "rejected_ids", "length", "margin")
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    for row, one, other in zip(rows, encoded[::2], encoded[1::2], strict=True):
-        (chosen_ids, chosen_start), (rejected_ids, rejected_start) = one, other
-        if not _fits(max(len(chosen_ids), len(rejected_ids)), max_length):
-            continue
-        start = min(chosen_start, rejected_start)
-        columns["prompt_ids"].append(chosen_ids[:start])
-        columns["chosen_ids"].append(chosen_ids[start:])
-        columns["rejected_ids"].append(rejected_ids[start:])
-        columns["length"].append(len(chosen_ids) + len(rejected_ids) - start)
-        columns["margin"].append(row.margin or 0.0)
-    if all(row.margin is None for row in rows):
-        del columns["margin"]
-    return _checked(columns, len(rows), max_length)
+    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+
+    def columns(part: Sequence[PreferencePair]) -> Columns:
+        spans = [span for row in part for span in _spans(tokenizer, row.prompt, row.chosen, row.rejected)]
+        encoded = _encode(tokenizer, spans)
+        found: Columns = {name: [] for name in (*names, "length", "margin")}
+        for row, one, other in zip(part, encoded[::2], encoded[1::2], strict=True):
+            (chosen_ids, chosen_start), (rejected_ids, rejected_start) = one, other
+            if not _fits(max(len(chosen_ids), len(rejected_ids)), max_length):
+                continue
+            start = min(chosen_start, rejected_start)
+            values = (chosen_ids[:start], chosen_ids[start:], rejected_ids[start:])
+            for name, ids in zip(names, values, strict=True):
+                found[name].append(ids)
+            found["length"].append(len(chosen_ids) + len(rejected_ids) - start)
+            found["margin"].append(row.margin or 0.0)
+        return found
+
+    pairs = _collected(rows, columns, names, max_length)
+    if any(row.margin is not None for row in rows):
+        return pairs
+    return replace(pairs, dataset=pairs.dataset.remove_columns("margin"))
 
 
 def join_prompts(pairs: Tokenised) -> Tokenised:
     """The same pairs with the prompt at the head of `chosen_ids` and `rejected_ids`, for reward models."""
-    dataset = pairs.dataset
-    prompts = dataset["prompt_ids"]
-    joined = {
-        side: [prompt + ids for prompt, ids in zip(prompts, dataset[side], strict=True)]
-        for side in ("chosen_ids", "rejected_ids")
-    }
-    kept = {name: dataset[name] for name in dataset.column_names if name in ("length", "margin")}
-    return Tokenised(Dataset.from_dict({**joined, **kept}), pairs.too_long)
+
+    def joined(part: Columns) -> Columns:
+        return {
+            side: [prompt + ids for prompt, ids in zip(part["prompt_ids"], part[side], strict=True)]
+            for side in ("chosen_ids", "rejected_ids")
+        }
+
+    kept = [name for name in pairs.dataset.column_names if name in ("length", "margin")]
+    others = [name for name in pairs.dataset.column_names if name not in kept]
+    return replace(pairs, dataset=pairs.dataset.map(joined, batched=True, remove_columns=others))
 
 
 def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, block_length: int) -> Tokenised:
@@ -96,21 +106,44 @@ def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, blo
     The remainder that fills no block is dropped; `too_long` is 0.
     """
     stream: list[int] = []
-    for ids in tokenizer([row.text for row in rows], add_special_tokens=False)["input_ids"]:
-        stream.extend(ids)
-        stream.append(tokenizer.eos_token_id)
-    blocks = [
-        stream[start : start + block_length]
-        for start in range(0, len(stream) - block_length + 1, block_length)
-    ]
-    if not blocks:
+
+    def columns(part: Sequence[Text]) -> Columns:
+        for ids in tokenizer([row.text for row in part], add_special_tokens=False)["input_ids"]:
+            stream.extend([*ids, tokenizer.eos_token_id])
+        end = len(stream) // block_length * block_length
+        blocks = [stream[start : start + block_length] for start in range(0, end, block_length)]
+        del stream[:end]
+        return {"input_ids": blocks, "labels": blocks, "length": [block_length] * len(blocks)}
+
+    parts = _tables(rows, columns, ("input_ids", "labels"))
+    if not len(parts):
         raise TokeniseError(
             f"the text holds {len(stream)} tokens, fewer than one block_length of {block_length}"
         )
-    return Tokenised(
-        Dataset.from_dict({"input_ids": blocks, "labels": blocks, "length": [block_length] * len(blocks)}),
-        too_long=0,
-    )
+    return Tokenised(parts, too_long=0)
+
+
+def _collected(
+    rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str], max_length: int | None
+) -> Tokenised:
+    dataset = _tables(rows, columns, token_names)
+    if len(rows) and not len(dataset):
+        raise TokeniseError(
+            f"all {len(rows)} rows are longer than {max_length} tokens: raise trainer.max_length, or choose "
+            "a model that reads more"
+        )
+    return Tokenised(dataset, too_long=len(rows) - len(dataset))
+
+
+def _tables(rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str]) -> Dataset:
+    """Arrow tables of some rows at a time: Python lists of all tokens would take ten times the memory."""
+    kinds = {name: List(Value("int32")) for name in token_names} | {"length": Value("int32")}
+    parts = []
+    for start in range(0, max(len(rows), 1), CHUNK):
+        found = columns(rows[start : start + CHUNK])
+        features = Features({name: kinds.get(name, Value("float32")) for name in found})
+        parts.append(Dataset.from_dict(found, features=features))
+    return concatenate_datasets(parts)
 
 
 def _spans(
@@ -156,13 +189,3 @@ def row_limit(model: PreTrainedModel, max_length: int | None) -> int | None:
 
 def _fits(length: int, max_length: int | None) -> bool:
     return max_length is None or length <= max_length
-
-
-def _checked(columns: dict[str, list[Any]], rows: int, max_length: int | None) -> Tokenised:
-    kept = len(columns["length"])
-    if rows and not kept:
-        raise TokeniseError(
-            f"all {rows} rows are longer than {max_length} tokens: raise trainer.max_length, or choose a "
-            "model that reads more"
-        )
-    return Tokenised(Dataset.from_dict(columns), too_long=rows - kept)

@@ -59,12 +59,14 @@ class _Planned(Trainer):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> PlannedSampler:
         share = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        sampler = PlannedSampler(self.train_dataset["length"], share * self.args.world_size, self.args.seed)
+        sampler = PlannedSampler(
+            self.train_dataset["length"][:], share * self.args.world_size, self.args.seed
+        )
         self.add_callback(_EpochOfPlan(sampler))
         return sampler
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> SortedSampler:
-        return SortedSampler(self.eval_dataset["length"])
+        return SortedSampler(self.eval_dataset["length"][:])
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
@@ -145,7 +147,7 @@ class PlannedDPOTrainer(_Planned, DPOTrainer):
             with_columns: Dataset = super()._precompute_ref_logps(dataset, name, batch_size)
             return with_columns
         self._lean()
-        order = list(SortedSampler(dataset["length"]))
+        order = list(SortedSampler(dataset["length"][:]))
         loader = self.accelerator.prepare(
             DataLoader(dataset, batch_size, sampler=order, collate_fn=self.data_collator)
         )

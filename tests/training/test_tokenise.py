@@ -180,6 +180,28 @@ def test_texts_become_full_blocks_with_an_end_after_each(tokenizer: PreTrainedTo
         tokenise_texts(texts, tokenizer, 1000)
 
 
+def test_rows_come_out_the_same_in_pieces(
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: list[Conversation],
+    pairs: list[PreferencePair],
+    texts: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made() -> list[dict[str, list[object]]]:
+        plain = [Text(text) for text in texts]
+        return [
+            tokenise_conversations(conversations, tokenizer, 30).dataset.to_dict(),
+            tokenise_pairs(pairs, tokenizer, 40).dataset.to_dict(),
+            join_prompts(tokenise_pairs(pairs, tokenizer, None)).dataset.to_dict(),
+            tokenise_texts(plain, tokenizer, 7).dataset.to_dict(),
+        ]
+
+    at_once = made()
+    monkeypatch.setattr("align.training.tokenise.CHUNK", 3)
+
+    assert made() == at_once
+
+
 def test_a_template_that_rewrites_the_prompt_is_refused(
     tokenizer: PreTrainedTokenizerBase, conversations: list[Conversation]
 ) -> None:
