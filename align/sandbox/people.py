@@ -35,7 +35,7 @@ class Habits:
 
 DEMONSTRATORS = Habits(right=0.70, abstain=0.06, rude=0.20, wordy=0.25)
 POOL = Habits(right=0.50, abstain=0.15, rude=0.30, wordy=0.35)
-FORUM = Habits(right=0.50, abstain=0.10, rude=0.20, wordy=0.20, curt=0.30)
+FORUM = Habits(right=0.50, abstain=0.10, rude=0.30, wordy=0.25, curt=0.30)
 
 
 def answer(question: Question, habits: Habits, stream: random.Random) -> str:
