@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from align.models.rendering import Turns, render
+from align.models.sharding import whole
 from align.models.spec import ModelSpec
 from align.models.tokenizer import prepare
 
@@ -29,8 +30,7 @@ def load_reward_model(
     that scores start near zero. Weights are fp32 whatever the compute precision; only a model that is
     not trained may take another `dtype`.
     """
-    # The head's absence and the language-model head's presence are expected here; the loader would warn of
-    # both.
+    # The head's absence and the language-model head's presence are expected; the loader would warn of both.
     model, loading = AutoModelForSequenceClassification.from_pretrained(
         path,
         revision=spec.revision,
@@ -42,11 +42,18 @@ def load_reward_model(
         output_loading_info=True,
     )
     if any(name.startswith("score") for name in loading["missing_keys"]):
-        torch.nn.init.normal_(
-            model.score.weight, std=(model.config.get_text_config().hidden_size + 1) ** -0.5
-        )
+        _initialise(model.score.weight)
     prepare(model, tokenizer)
     return model
+
+
+@torch.no_grad()
+def _initialise(head: torch.Tensor) -> None:
+    # From torch's seed, not its state: what loading draws from that depends on how the weights are sharded.
+    generator = torch.Generator().manual_seed(torch.initial_seed())
+    with whole([head]):
+        drawn = torch.randn(head.shape, generator=generator) * (head.shape[-1] + 1) ** -0.5
+        head.copy_(drawn)
 
 
 @torch.inference_mode()

@@ -1,5 +1,4 @@
-"""Tokenizers: a folder, a Hub id, or a corpus -> a tokenizer that pads right, speaks a template and knows its
-EOS.
+"""Tokenizers: a folder, a Hub id, or a corpus -> a tokenizer that speaks a template and knows its EOS.
 
 Reads   tokenizer files, or texts
 Writes  nothing; `prepare` makes a model's embeddings and generation config fit the tokenizer
@@ -7,7 +6,6 @@ Source  Sennrich et al. 2016, arXiv:1508.07909 (byte-pair encoding)
 """
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -19,8 +17,8 @@ from transformers import (
     PreTrainedTokenizerBase,
     TokenizersBackend,
 )
-from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from align.models.sharding import whole
 from align.models.spec import ModelSpec, TemplateName, TokenizerSpec
 from align.models.templates import END_OF_TEXT, PAD_TOKEN, SPECIAL_TOKENS, TEMPLATES
 
@@ -155,17 +153,8 @@ def end_token_ids(tokenizer: PreTrainedTokenizerBase, *known: int | list[int] | 
 def _initialise_at_mean(model: PreTrainedModel, token_ids: list[int]) -> None:
     embeddings = [model.get_input_embeddings(), model.get_output_embeddings()]
     weights = {id(layer.weight): layer.weight for layer in embeddings if layer is not None}
-    with _whole(list(weights.values())):
+    with whole(list(weights.values())):
         for weight in weights.values():
             settled = torch.ones(weight.shape[0], dtype=torch.bool)
             settled[token_ids] = False
             weight[token_ids] = weight[settled].mean(dim=0)
-
-
-def _whole(weights: list[torch.Tensor]) -> AbstractContextManager[None]:
-    """Gather weights that ZeRO-3 has sharded, and shard what became of them; nothing to do for others."""
-    if not is_deepspeed_zero3_enabled():
-        return nullcontext()
-    from deepspeed import zero  # noqa: PLC0415  (1.3 s that only ZeRO-3 needs)
-
-    return zero.GatheredParameters(weights, modifier_rank=0)
