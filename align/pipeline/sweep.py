@@ -17,12 +17,12 @@ from rich.table import Table
 from align.artifacts.durable import write_json
 from align.artifacts.metrics import final_values
 from align.artifacts.store import ArtifactDir
-from align.evaluation.rows import ENDED, LENGTH
+from align.evaluation.rows import ENDED, LENGTH, win_rate_parts
 from align.pipeline.invocation import Invocation
 from align.pipeline.live import screen
 
 FOLDER = "ALIGN_SWEEP"  # environment variable: the jobs of a parallel launcher are processes of their own
-COLUMNS = 8
+COLUMNS = 6
 TIMING = "trainer/"  # what the trainer says of itself, such as its speed
 
 
@@ -75,16 +75,20 @@ def read_jobs(folder: Path) -> list[SweepJob]:
 
 
 def run_metrics(run: Path) -> dict[str, float]:
-    """What a run is judged by: evaluations of whole suites; where there is none, its last stage's metrics."""
+    """What a run is judged by: evaluations of whole suites; where there is none, its last stage's metrics.
+
+    Checkpoints that others are compared with come last.
+    """
     stages = list(json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"])
     evaluations = [path for name in stages if (path := ArtifactDir(run / name).evaluation).exists()]
     if not evaluations:
         values = final_values(ArtifactDir(run / stages[-1]).metrics)
         return {name: value for name, value in values.items() if not name.startswith(TIMING)}
     rows = [row for path in evaluations for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    baselines = {parts[1] for row in rows if (parts := win_rate_parts(row["metric"]))}
     return {
         f"{row['checkpoint']} {row['suite']} {row['metric']}": row["value"]
-        for row in rows
+        for row in sorted(rows, key=lambda row: row["checkpoint"] in baselines)
         if "/" not in row["suite"] and row["metric"] not in (LENGTH, ENDED)
     }
 
