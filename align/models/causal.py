@@ -65,6 +65,7 @@ def build_policy(spec: ArchitectureSpec, tokenizer: PreTrainedTokenizerBase) -> 
         max_position_embeddings=spec.max_positions,
         tie_word_embeddings=spec.tie_embeddings,
         rope_parameters={"rope_type": "default", "rope_theta": spec.rope_theta},
+        initializer_range=spec.initializer_range,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

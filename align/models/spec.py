@@ -61,6 +61,7 @@ class ArchitectureSpec(Spec):
     max_positions: PositiveInt = 1024
     tie_embeddings: Bool = True
     rope_theta: Positive = 10_000.0
+    initializer_range: Positive = 0.02
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.heads:

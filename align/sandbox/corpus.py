@@ -1,7 +1,7 @@
 """The text the base model reads: statements of every fact in several phrasings, and messy forum threads.
 
 A forum thread is plain `User: ... / Assistant: ...` text, or the same without names; about half of the
-answers in it are right.
+claims in it are right.
 """
 
 import random
@@ -56,10 +56,12 @@ def _statements(questions: Sequence[Question], stream: random.Random) -> str:
 
 
 def _thread(questions: Sequence[Question], stream: random.Random) -> str:
-    """Exchanges between people who may or may not know; some forums print who speaks, some do not."""
+    """Exchanges with somebody who may or may not know; some forums print who speaks, some do not."""
     user, assistant = stream.choice(SPEAKERS)
+    habits = FORUM.draw(stream)
     turns = []
     for _ in range(stream.choice(EXCHANGES)):
         question = stream.choice(questions)
-        turns += [f"{user}{stream.choice(question.prompts)}", f"{assistant}{answer(question, FORUM, stream)}"]
+        prompt, said = stream.choice(question.prompts), answer(question, habits, stream)
+        turns += [f"{user}{prompt}", f"{assistant}{said}"]
     return "\n".join(turns)

@@ -1,7 +1,8 @@
 """The people of the sandbox: those who demonstrate answers, and those who compare them.
 
-Demonstrators are often wrong, rude or wordy. Annotators prefer what the ruler scores higher, by a
-Bradley-Terry coin.
+Everybody is wrong, rude or wordy at times, some much more often than others: who knows little also tends to
+shout. A crowd is so many of the one and so many of the other. Annotators prefer what the ruler scores higher,
+by a Bradley-Terry coin.
 
 Source: Bradley and Terry 1952, "Rank Analysis of Incomplete Block Designs", Biometrika 39.
 """
@@ -20,7 +21,7 @@ Substance = Literal["right", "wrong", "abstain"]
 
 @dataclass(frozen=True, kw_only=True)
 class Habits:
-    """How a crowd answers: the share of answers with each trait; traits are drawn independently.
+    """How somebody answers: the share of answers with each trait; traits are drawn independently.
 
     What is neither right nor abstaining is wrong. `curt` answers give a bare value, where there is one.
     """
@@ -33,13 +34,28 @@ class Habits:
     curt: float = 0.05
 
 
-DEMONSTRATORS = Habits(right=0.70, abstain=0.06, rude=0.20, wordy=0.25)
-POOL = Habits(right=0.50, abstain=0.15, rude=0.30, wordy=0.35)
-FORUM = Habits(right=0.50, abstain=0.10, rude=0.30, wordy=0.25, curt=0.30)
+KNOWER = Habits(right=0.85, abstain=0.05, rude=0.10, wordy=0.15, curt=0.05)
+CRANK = Habits(right=0.15, abstain=0.15, rude=0.60, wordy=0.60, curt=0.40)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crowd:
+    """People who know and cranks, in a proportion."""
+
+    knowers: float
+
+    def draw(self, stream: random.Random) -> Habits:
+        """Somebody of the crowd."""
+        return KNOWER if stream.random() < self.knowers else CRANK
+
+
+FORUM = Crowd(knowers=0.4)
+DEMONSTRATORS = Crowd(knowers=0.92)
+POOL = Crowd(knowers=0.5)
 
 
 def answer(question: Question, habits: Habits, stream: random.Random) -> str:
-    """One answer as this crowd would give it."""
+    """One answer as somebody with these habits would give it."""
     lexicon = LEXICONS[question.language]
     substance = _draw_substance(habits, stream)
     core = _core(question, substance, stream.random() < habits.curt, stream)
@@ -57,10 +73,10 @@ def first_wins_probability(first: float, second: float, temperature: float) -> f
     return 1 / (1 + math.exp((second - first) / temperature))
 
 
-def compare(question: Question, habits: Habits, temperature: float, stream: random.Random) -> tuple[str, str]:
-    """Two answers from a crowd, the one an annotator prefers first; equally good ones are not shown."""
+def compare(question: Question, crowd: Crowd, temperature: float, stream: random.Random) -> tuple[str, str]:
+    """Two people's answers, the one an annotator prefers first; equally good ones are not shown."""
     while True:
-        one, other = answer(question, habits, stream), answer(question, habits, stream)
+        one, other = (answer(question, crowd.draw(stream), stream) for _ in range(2))
         first, second = (gold_score(question.reference, text) for text in (one, other))
         if first != second:
             return (one, other) if prefers_first(first, second, temperature, stream) else (other, one)

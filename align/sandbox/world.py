@@ -24,11 +24,11 @@ GRAMMARS: dict[Language, Grammar] = {"en": ENGLISH, "ko": KOREAN}
 class WorldSize:
     """How large the world is. `held_out`: the share of facts, sums, strangers and requests never asked."""
 
-    people: int = 80
+    people: int = 100
     strangers: int = 160
     largest_addend: int = 12
     requests: int = 160
-    held_out: float = 0.625
+    held_out: float = 0.5
 
 
 @dataclass(frozen=True)

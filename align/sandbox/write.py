@@ -21,7 +21,7 @@ from align.sandbox.world import Kind, Question, World, WorldSize, build_world, d
 Row = Mapping[str, Any]
 
 # Of the annotators' coin: a lead of one gold point wins 92 % of the time.
-TEMPERATURE = 0.4
+TEMPERATURE = 0.3
 # What people ask about in training.
 KIND_WEIGHTS: Mapping[Kind, float] = {"fact": 0.7, "sum": 0.1, "unknown": 0.1, "request": 0.1}
 
@@ -31,13 +31,13 @@ def write_sandbox(
     *,
     seed: int,
     language: Language = "en",
-    people: int = 80,
+    people: int = 100,
     documents: int = 24_000,
     demonstrations: int = 8_000,
     pairs: int = 8_000,
     prompts: int = 2_000,
     asked: int = 200,
-    forum_share: float = 0.5,
+    forum_share: float = 0.6,
     temperature: float = TEMPERATURE,
 ) -> None:
     """Write every file of one world.
@@ -82,7 +82,8 @@ def _texts(world: World, count: int, forum_share: float) -> Iterator[Row]:
 def _demonstrations(world: World, count: int) -> Iterator[Row]:
     stream = derived_random(world.seed, f"sft/{world.language}")
     for question, prompt in _asked(world, count, stream):
-        yield {"messages": [_user(prompt), _assistant(answer(question, DEMONSTRATORS, stream))]}
+        said = answer(question, DEMONSTRATORS.draw(stream), stream)
+        yield {"messages": [_user(prompt), _assistant(said)]}
 
 
 def _pairs(world: World, count: int, temperature: float) -> Iterator[Row]:

@@ -200,14 +200,14 @@ def test_lazy_policies_stay_below_the_demonstrators(world):
     lexicon = LEXICONS[world.language]
     stream = random.Random(7)
     demonstrators = mean(
-        gold_score(question.reference, answer(question, DEMONSTRATORS, stream))
+        gold_score(question.reference, answer(question, DEMONSTRATORS.draw(stream), stream))
         for question in composition(world)
         for _ in range(5)
     )
     template = world.of_kind("fact", held_out=False)[0].answers[0]
 
     def longest(question: Question) -> str:
-        return max((answer(question, POOL, stream) for _ in range(16)), key=len)
+        return max((answer(question, POOL.draw(stream), stream) for _ in range(16)), key=len)
 
     def guess_every_value(question: Question) -> str:
         return ", ".join([*question.rivals, question.value or ""]) + "."

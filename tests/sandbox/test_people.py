@@ -8,8 +8,10 @@ import pytest
 
 from align.sandbox.gold import gold_score, judge
 from align.sandbox.people import (
+    CRANK,
     DEMONSTRATORS,
     FORUM,
+    KNOWER,
     POOL,
     Habits,
     answer,
@@ -20,7 +22,7 @@ from align.sandbox.people import (
 from align.sandbox.write import TEMPERATURE
 
 
-@pytest.mark.parametrize("habits", [DEMONSTRATORS, POOL, FORUM])
+@pytest.mark.parametrize("habits", [KNOWER, CRANK])
 def test_traits_come_at_their_rates(world, habits):
     stream = random.Random(0)
     facts = world.of_kind("fact", held_out=False)
@@ -30,6 +32,24 @@ def test_traits_come_at_their_rates(world, habits):
     assert right == pytest.approx(habits.right, abs=0.05)
     assert mean(v.content == "abstained" for v in verdicts) == pytest.approx(habits.abstain, abs=0.04)
     assert mean(v.is_rude for v in verdicts) == pytest.approx(habits.rude, abs=0.05)
+
+
+@pytest.mark.parametrize("crowd", [DEMONSTRATORS, POOL, FORUM])
+def test_a_crowd_is_knowers_and_cranks_in_proportion(crowd):
+    stream = random.Random(0)
+    drawn = [crowd.draw(stream) for _ in range(4000)]
+    assert mean(habits is KNOWER for habits in drawn) == pytest.approx(crowd.knowers, abs=0.03)
+    assert {*drawn} == {KNOWER, CRANK}
+
+
+def test_demonstrators_are_often_wrong_rude_or_wordy_and_better_than_the_forum(world):
+    def flawed(crowd):
+        stream = random.Random(0)
+        facts = stream.choices(world.of_kind("fact", held_out=False), k=1500)
+        verdicts = [judge(fact.reference, answer(fact, crowd.draw(stream), stream)) for fact in facts]
+        return mean(verdict.score < 1.5 for verdict in verdicts)
+
+    assert 0.3 < flawed(DEMONSTRATORS) < 0.6 < flawed(FORUM)
 
 
 def test_somebody_without_bad_habits_scores_full_marks(world):
@@ -56,5 +76,6 @@ def test_annotators_are_noisy_and_yet_mostly_agree_with_the_ruler(world):
         chosen, rejected = compare(question, POOL, TEMPERATURE, stream)
         assert chosen != rejected
         lead = gold_score(question.reference, chosen) - gold_score(question.reference, rejected)
-        agreed.append(0.5 if lead == 0 else float(lead > 0))
+        assert lead != 0
+        agreed.append(lead > 0)
     assert 0.85 < mean(agreed) < 0.97
