@@ -25,7 +25,7 @@ def _suite_table(suite: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
     table.add_column("checkpoint", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", overflow="fold")  # an interval may go below its value
     for checkpoint in dict.fromkeys(row["checkpoint"] for row in rows):
         own = [row for row in rows if row["checkpoint"] == checkpoint]
         cells = (

@@ -50,7 +50,7 @@ class Crowd:
 
 
 FORUM = Crowd(knowers=0.4)
-DEMONSTRATORS = Crowd(knowers=0.92)
+DEMONSTRATORS = Crowd(knowers=0.90)
 POOL = Crowd(knowers=0.5)
 
 

@@ -113,3 +113,15 @@ def test_tables_show_every_checkpoint_with_its_interval(rows):
     gold = rows["sft", "asked", "gold"]
     assert f"0.83 [{gold.low:.2f}, {gold.high:.2f}]" in text
     assert "asked (n = 3)" in text and "asked/part=x (n = 2)" in text and "gold win rate" in text
+
+
+def test_a_narrow_terminal_loses_nothing(rows):
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for table in evaluation_tables([asdict(row) for row in rows.values()]):
+        console.print(table)
+    text = console.export_text()
+    assert "checkpoint" in text and "base" in text and "sft" in text and "\u2026" not in text
