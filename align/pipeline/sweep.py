@@ -75,31 +75,32 @@ def read_jobs(folder: Path) -> list[SweepJob]:
 
 
 def run_metrics(run: Path) -> dict[str, float]:
-    """What a run is judged by: evaluations of whole suites; where there is none, its last stage's metrics.
-
-    Checkpoints that others are compared with come last.
-    """
+    """What a run is judged by: evaluations of whole suites; where there is none, its last stage's metrics."""
     stages = list(json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"])
     evaluations = [path for name in stages if (path := ArtifactDir(run / name).evaluation).exists()]
     if not evaluations:
         values = final_values(ArtifactDir(run / stages[-1]).metrics)
         return {name: value for name, value in values.items() if not name.startswith(TIMING)}
     rows = [row for path in evaluations for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
-    baselines = {parts[1] for row in rows if (parts := win_rate_parts(row["metric"]))}
     return {
         f"{row['checkpoint']} {row['suite']} {row['metric']}": row["value"]
-        for row in sorted(rows, key=lambda row: row["checkpoint"] in baselines)
+        for row in rows
         if "/" not in row["suite"] and row["metric"] not in (LENGTH, ENDED)
     }
 
 
 def sweep_table(jobs: Sequence[SweepJob]) -> Table:
-    """One row per job: the overrides and the metrics that differ between jobs."""
+    """One row per job: the overrides and the metrics that differ between jobs.
+
+    There is room for a few; those of checkpoints that others are compared with come last.
+    """
     swept = [
         [word for word in job.overrides if any(word not in other.overrides for other in jobs)] for job in jobs
     ]
     every = dict.fromkeys(name for job in jobs for name in job.metrics)
-    names = [name for name in every if _varies(jobs, name)][:COLUMNS]
+    baselines = {parts[1] for name in every if (parts := win_rate_parts(name))}
+    varying = [name for name in every if _varies(jobs, name)]
+    names = sorted(varying, key=lambda name: name.partition(" ")[0] in baselines)[:COLUMNS]
     table = Table()
     table.add_column("override", no_wrap=True)
     for name in (*names, "run"):

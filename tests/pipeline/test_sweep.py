@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from align.pipeline.sweep import SweepJob, run_metrics, sweep_table
+from align.pipeline.sweep import SweepJob, sweep_table
 
 
 def test_a_sweep_shares_upstream_artifacts_and_prints_a_table(toy, outputs: Path) -> None:
@@ -44,17 +44,11 @@ def test_the_table_shows_what_differs_only() -> None:
     assert "0.75" in text and "failed: out of memory" in text and "more" not in text
 
 
-def test_what_nobody_is_compared_with_comes_first(tmp_path: Path) -> None:
-    (tmp_path / "evaluate").mkdir()
-    (tmp_path / "run.json").write_text(json.dumps({"stages": {"evaluate": {}}}))
-    rows = [
-        {"checkpoint": "base", "suite": "held_out", "metric": "gold", "value": -1.0},
-        {"checkpoint": "sft", "suite": "held_out", "metric": "gold", "value": 0.0},
-        {"checkpoint": "sft", "suite": "held_out", "metric": "gold/win_rate_over_base", "value": 0.75},
-        {"checkpoint": "sft", "suite": "held_out", "metric": "length", "value": 17.0},
-        {"checkpoint": "sft", "suite": "held_out/kind=fact", "metric": "gold", "value": 0.0},
-    ]
-    (tmp_path / "evaluate" / "evaluation.json").write_text(json.dumps({"rows": rows}))
-    assert list(run_metrics(tmp_path)) == [
-        "sft held_out gold", "sft held_out gold/win_rate_over_base", "base held_out gold"
+def test_what_nobody_is_compared_with_comes_first() -> None:
+    metrics = {
+        "base held_out gold": -1.0, "sft held_out gold": 0.0, "sft held_out gold/win_rate_over_base": 0.75
+    }  # fmt: skip
+    jobs = [SweepJob(n, (f"seed={n}",), 0, "", None, {k: v + n for k, v in metrics.items()}) for n in (0, 1)]
+    assert [column.header for column in sweep_table(jobs).columns] == [
+        "override", "sft held_out gold", "sft held_out gold/win_rate_over_base", "base held_out gold", "run"
     ]  # fmt: skip
