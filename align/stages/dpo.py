@@ -37,7 +37,9 @@ class Dpo(TrainingSpec):
         if "exo_pair" in losses and not smoothing:
             raise ValueError("the loss exo_pair needs trainer.label_smoothing above 0, such as 1e-3")
         if len(self.trainer.get("loss_weights") or losses) != len(losses):
-            raise ValueError("trainer.loss_weights needs one weight per entry of trainer.loss_type")
+            raise ValueError(
+                "trainer.loss_weights needs one weight per entry of trainer.loss_type, or null for equal weights"
+            )
         if self.adapter is not None and self.trainer.get("sync_ref_model"):
             raise ValueError(
                 "with an adapter the reference is the model without it: unset trainer.sync_ref_model"

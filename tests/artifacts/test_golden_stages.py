@@ -44,7 +44,7 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("5d9a7e36d522", "b8c071b9e188"),
+    "pretrain": ("5d9a7e36d522", "625ea3944b1b"),
     "sft": ("5f9a8a9cd638", "521d7723cbcd"),
     "reward": ("f3a8d6523f74", "aa9cdc82ed50"),
     "dpo": ("426881f1ce91", "d88f49f5627b"),
