@@ -38,7 +38,7 @@ class Dpo(TrainingSpec):
             raise ValueError("the loss exo_pair needs trainer.label_smoothing above 0, such as 1e-3")
         if len(self.trainer.get("loss_weights") or losses) != len(losses):
             raise ValueError(
-                "trainer.loss_weights needs one weight per entry of trainer.loss_type, or null for equal weights"
+                "trainer.loss_weights needs one weight per entry of trainer.loss_type; null: equal ones"
             )
         if self.adapter is not None and self.trainer.get("sync_ref_model"):
             raise ValueError(
