@@ -52,10 +52,18 @@ class BatchSplit:
     devices: int
 
 
-def split(batch_size: int, devices: int, micro_batch: int | Literal["auto"]) -> BatchSplit:
+# What one forward and backward pass holds under `micro_batch: auto`: enough to keep a device busy, few enough
+# that batches of long rows neither fill its memory nor pad each other to the longest.
+AUTO_TOKENS = 4096
+
+
+def split(
+    batch_size: int, devices: int, micro_batch: int | Literal["auto"], row_tokens: int | None = None
+) -> BatchSplit:
     """Spread a global batch over devices without remainder.
 
-    `auto` gives each device its whole share at once, without accumulation.
+    `auto` gives each device its whole share at once, or as much of it as AUTO_TOKENS allow where a row may be
+    up to `row_tokens` long.
 
     Raises:
         ValueError: the batch does not divide by devices, or a device's share by the micro-batch.
@@ -63,11 +71,17 @@ def split(batch_size: int, devices: int, micro_batch: int | Literal["auto"]) -> 
     share, rest = divmod(batch_size, devices)
     if rest or not share:
         raise ValueError(f"batch_size {batch_size} does not divide by {devices} devices")
-    micro = share if micro_batch == "auto" else min(micro_batch, share)
+    micro = _fitting(share, row_tokens) if micro_batch == "auto" else min(micro_batch, share)
     accumulation, rest = divmod(share, micro)
     if rest:
         raise ValueError(f"a device's share of {share} rows does not divide by micro_batch {micro}")
     return BatchSplit(micro, accumulation, devices)
+
+
+def _fitting(share: int, row_tokens: int | None) -> int:
+    """The largest part of a device's share, without remainder, that AUTO_TOKENS allow; one row at least."""
+    most = share if row_tokens is None else max(1, AUTO_TOKENS // row_tokens)
+    return next(rows for rows in range(min(share, most), 0, -1) if share % rows == 0)
 
 
 def resolve_precision(precision: str, accelerator: str, processor: Path = Path("/proc/cpuinfo")) -> str:

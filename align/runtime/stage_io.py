@@ -42,7 +42,7 @@ class StageIO:
             return str(self.inputs[reference.removeprefix(REFERENCE_PREFIX)].model)
         return reference
 
-    def split(self, batch_size: int) -> BatchSplit:
-        """Spread the stage's global batch over this run's devices."""
+    def split(self, batch_size: int, row_tokens: int | None = None) -> BatchSplit:
+        """Spread the stage's global batch, of rows of up to `row_tokens`, over this run's devices."""
         devices = self.settings.hardware.devices * self.settings.hardware.hosts
-        return split(batch_size, devices, self.resources.micro_batch)
+        return split(batch_size, devices, self.resources.micro_batch, row_tokens)

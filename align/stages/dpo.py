@@ -18,7 +18,7 @@ class Dpo(TrainingSpec):
     """Train the policy against a frozen copy of itself (or, with an adapter, itself without it)."""
 
     kind: Literal["dpo"] = "dpo"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     trainer_class: ClassVar[str] = "trl.DPOConfig"
 
     policy: ModelSpec

@@ -23,7 +23,7 @@ class Pretrain(TrainingSpec):
     """
 
     kind: Literal["pretrain"] = "pretrain"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     trainer_class: ClassVar[str] = "trl.SFTConfig"
 
     tokenizer: TokenizerSpec
@@ -40,6 +40,11 @@ class Pretrain(TrainingSpec):
                 f"block_length {self.block_length} is above "
                 f"architecture.max_positions {self.architecture.max_positions}"
             )
+
+    @property
+    def row_tokens(self) -> int | None:
+        """Every row is a block."""
+        return self.block_length
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""

@@ -18,7 +18,7 @@ class Reward(TrainingSpec):
     """Train a scalar score so that chosen answers score above rejected ones."""
 
     kind: Literal["reward"] = "reward"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     trainer_class: ClassVar[str] = "trl.RewardConfig"
 
     model: ModelSpec

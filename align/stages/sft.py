@@ -18,7 +18,7 @@ class Sft(TrainingSpec):
     """Train on the last assistant turn of every conversation, its end included."""
 
     kind: Literal["sft"] = "sft"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     trainer_class: ClassVar[str] = "trl.SFTConfig"
 
     model: ModelSpec

@@ -215,7 +215,7 @@ def build_arguments(
     Build it before any weights are loaded and keep it alive: `from_pretrained` consults the live arguments to
     decide whether to shard weights while loading.
     """
-    batch = io.split(stage.batch_size)
+    batch = io.split(stage.batch_size, stage.row_tokens)
     given = {**stage.trainer, **io.resources.trainer}
     defaults = _defaults(stage, io, batch)
     return config_class(**defaults | given | _owned(stage, io, batch) | _selection(stage, names or {}))

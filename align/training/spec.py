@@ -57,6 +57,11 @@ class TrainingSpec(Spec):
                 "selection needs a held-out split: set data.held_out (corpus.<name>.held_out) above 0"
             )
 
+    @property
+    def row_tokens(self) -> int | None:
+        """The most tokens a row may have, where that is known."""
+        return self.trainer.get("max_length")
+
     def identity_extra(self) -> Mapping[str, Any]:
         """A digest of the values TRL gives the fields left out: an upgrade may change what they mean."""
         table = field_table(self.trainer_class)

@@ -44,10 +44,10 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("5d9a7e36d522", "625ea3944b1b"),
-    "sft": ("5f9a8a9cd638", "521d7723cbcd"),
-    "reward": ("f3a8d6523f74", "aa9cdc82ed50"),
-    "dpo": ("426881f1ce91", "d88f49f5627b"),
+    "pretrain": ("437d32170a15", "625ea3944b1b"),
+    "sft": ("403aeca21576", "521d7723cbcd"),
+    "reward": ("73d71f0bd090", "aa9cdc82ed50"),
+    "dpo": ("52d3580af2ae", "d88f49f5627b"),
     "evaluate": ("5899904b9b9e", "09dca66b401f"),
 }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from align.config.resources import resolve_precision, split
+from align.config.resources import BatchSplit, resolve_precision, split
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,16 @@ def test_a_split_loses_no_row(batch: int, devices: int, micro: int | str) -> Non
     found = split(batch, devices, micro)  # type: ignore[arg-type]
     assert found.micro_batch * found.accumulation * found.devices == batch
     assert found.devices == devices
+
+
+@pytest.mark.parametrize(
+    "share, row_tokens, expected",
+    [(64, None, 64), (32, 128, 32), (16, 512, 8), (12, 1024, 4), (10, 1000, 2), (7, 1000, 1), (8, 10_000, 1)],
+)
+def test_auto_holds_so_many_tokens_and_divides_the_share(
+    share: int, row_tokens: int | None, expected: int
+) -> None:
+    assert split(2 * share, 2, "auto", row_tokens) == BatchSplit(expected, share // expected, 2)
 
 
 @pytest.mark.parametrize("batch, devices, micro", [(10, 4, 1), (2, 4, 1), (64, 4, 3)])
