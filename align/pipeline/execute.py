@@ -17,8 +17,8 @@ from align.pipeline.memory import memory_advice
 from align.pipeline.plan import Planned, has_checkpoint
 from align.pipeline.record import RunRecord, StageStatus
 from align.pipeline.run import Run
+from align.runtime.spec import BatchSpec
 from align.stages.stage import RunSettings
-from align.training.spec import TrainingSpec
 
 LOG_LINES = 15  # of a failed stage's log that are shown
 
@@ -140,7 +140,7 @@ class Builder:
 
 def layout_of(run: Run, name: str) -> Layout:
     """The processes a stage gets: a training stage one per device, any other one."""
-    if not isinstance(run.stages[name], TrainingSpec):
+    if not isinstance(run.stages[name], BatchSpec):
         return Layout()
     return Layout(ranks=run.devices, grouped=run.parallel_of(name).deepspeed is not None)
 

@@ -14,6 +14,7 @@ from align.config.spec import Bool, Int, Positive, PositiveInt, Spec
 from align.config.suggest import did_you_mean
 from align.data.spec import DataSpec
 from align.models.spec import ModelSpec
+from align.runtime.spec import BatchSpec
 from align.stages import AnyStage
 from align.training.arguments import machine_problems
 from align.training.spec import TrainingSpec
@@ -178,7 +179,7 @@ class Run(Spec):
 
     def _sharing_problems(self, name: str, machine: str) -> list[str]:
         stage = self.stages[name]
-        if not isinstance(stage, TrainingSpec):
+        if not isinstance(stage, BatchSpec):
             return []
         if self.parallel_of(name).name == "single":
             return [

@@ -13,8 +13,9 @@ from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
 from align.data.contract import contract_of
 from align.models.saving import save_model
+from align.runtime.checkpoint import newest_complete
 from align.runtime.processes import assert_world
-from align.training.checkpoints import Checkpoints, newest_complete
+from align.training.checkpoints import Checkpoints
 from align.training.journal import Journal
 from align.training.spec import SelectionSpec
 

@@ -14,11 +14,9 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 from trl.trainer.utils import FusedCausalLMOutput
 
+from align.models.logprobs import SelectedLogprobs, compute_dtype
 from align.training.sharing import can_share, share, sharing_pays
 from align.training.tokenise import IGNORED
-
-# Logits are brought to fp32 this many at a time, so that a block stays in the processor's cache.
-BLOCK = 2**18
 
 # What a config calls a change of the logits between projection and softmax; such models keep TRL's own head.
 _LOGIT_CHANGES = (
@@ -29,59 +27,6 @@ _LOGIT_CHANGES = (
     "logits_scaling",
     "output_router_logits",
 )
-
-
-class SelectedLogprobs(torch.autograd.Function):
-    """log softmax(hidden @ weight.T + bias)[target] without keeping fp32 logits."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities of `targets` (N,) given `hidden` (N, H), and whether each is most likely. (N,)"""
-        dtype = compute_dtype(hidden.dtype, hidden.device)
-        hidden, cast_weight = hidden.to(dtype), weight.to(dtype)
-        logits = torch.nn.functional.linear(hidden, cast_weight, None if bias is None else bias.to(dtype))
-        normaliser = torch.empty(len(targets), device=hidden.device)
-        logprobs = torch.empty_like(normaliser)
-        is_top = torch.empty_like(targets, dtype=torch.bool)
-        for rows in _blocks(logits):
-            block = logits[rows].float()
-            target = block.gather(1, targets[rows, None]).squeeze(1)
-            top = block.amax(dim=1)
-            normaliser[rows] = (block - top[:, None]).exp_().sum(dim=1).log_().add_(top)
-            logprobs[rows] = target - normaliser[rows]
-            is_top[rows] = target >= top
-        ctx.save_for_backward(hidden, cast_weight, targets, logits, normaliser)
-        ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
-        ctx.mark_non_differentiable(is_top)
-        return logprobs, is_top
-
-    @staticmethod
-    def backward(ctx: Any, grad_logprobs: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """d logprob / d logits = one_hot(target) - softmax."""
-        hidden, weight, targets, logits, normaliser = ctx.saved_tensors
-        weight_dtype, bias_dtype = ctx.dtypes
-        for rows in _blocks(logits):  # the gradient takes the place of the logits: they are large
-            grad = grad_logprobs[rows, None].float()
-            block = (logits[rows].float() - normaliser[rows, None]).exp_().mul_(-grad)
-            logits[rows] = block.scatter_add_(1, targets[rows, None], grad)
-        return (
-            logits @ weight if ctx.needs_input_grad[0] else None,
-            (logits.T @ hidden).to(weight_dtype) if ctx.needs_input_grad[1] else None,
-            logits.sum(dim=0).to(bias_dtype) if ctx.needs_input_grad[2] else None,
-            None,
-        )
-
-
-def compute_dtype(otherwise: torch.dtype, device: torch.device) -> torch.dtype:
-    """What autocast computes in, where it is on."""
-    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else otherwise
-
-
-def _blocks(logits: torch.Tensor) -> list[slice]:
-    size = max(8, BLOCK // logits.shape[1])
-    return [slice(start, start + size) for start in range(0, len(logits), size)]
 
 
 def score_selected(model: PreTrainedModel, *, is_paired: bool) -> bool:

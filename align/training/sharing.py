@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from align.training.attention import SHORT_CAUSAL
+from align.models.attention import SHORT_CAUSAL
 
 
 @dataclass(frozen=True)

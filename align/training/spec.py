@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from align.config.passthrough import checked_fields, defaults_digest, field_table
-from align.config.resources import Precision
-from align.config.spec import Bool, Int, PositiveInt, Spec
-from align.data.spec import DataSpec
-from align.models.spec import AdapterSpec
+from align.config.spec import Bool, PositiveInt, Spec
+from align.runtime.spec import BatchSpec
 from align.training.arguments import MACHINE, OWNED
 
 SftTrainer = Annotated[Mapping[str, Any], checked_fields("trl.SFTConfig", owned=OWNED, machine=MACHINE)]
@@ -33,21 +31,16 @@ class SelectionSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSpec(Spec):
+class TrainingSpec(BatchSpec):
     """The fields every stage on TRL's trainers has.
 
-    `batch_size` is rows (pairs) per optimiser step over all devices. `precision` is of the computation:
-    trainable weights are fp32. `trainer` holds fields of the TRL class named by `trainer_class`, minus those
-    that have a key of their own (`align.training.arguments.OWNED`) and those of the machine (`MACHINE`).
+    `batch_size` is rows (pairs) per optimiser step. `trainer` holds fields of the TRL class named by
+    `trainer_class`, minus those that have a key of their own (`align.training.arguments.OWNED`) and those of
+    the machine (`MACHINE`).
     """
 
     trainer_class: ClassVar[str]
 
-    data: DataSpec
-    adapter: AdapterSpec | None = None
-    precision: Precision
-    batch_size: PositiveInt
-    seed: Int
     selection: SelectionSpec | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
 

@@ -22,7 +22,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
-from align.training.attention import use_short_attention
+from align.models.attention import use_short_attention
 from align.training.batches import PlannedSampler, SortedSampler
 from align.training.scoring import score_last, score_selected
 

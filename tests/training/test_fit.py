@@ -16,7 +16,7 @@ from align.data.records import Conversation
 from align.models.causal import load_policy
 from align.models.saving import NonFiniteWeightsError
 from align.models.spec import ModelSpec
-from align.training.checkpoints import MANIFEST, newest_complete
+from align.runtime.checkpoint import MANIFEST, newest_complete
 from align.training.fit import fit
 from align.training.journal import POLICY_NAMES
 from align.training.spec import SelectionSpec

@@ -8,8 +8,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
-from align.training.attention import MAX_TOKENS, SHORT_CAUSAL, attention_forward, use_short_attention
-from align.training.scoring import SelectedLogprobs, score_last, score_selected
+from align.models.attention import MAX_TOKENS, SHORT_CAUSAL, attention_forward, use_short_attention
+from align.models.logprobs import SelectedLogprobs
+from align.training.scoring import score_last, score_selected
 from align.training.tokenise import IGNORED
 
 SIZES = {
