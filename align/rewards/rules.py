@@ -73,6 +73,8 @@ class ExactAnswer:
 class SandboxGold:
     """The sandbox's hidden gold score: for measurement only, never for training."""
 
+    is_for_training = False
+
     def score(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
         """One score per completion, in [-2, 2]. (B,)"""
         pairs = zip(prompts, completions, strict=True)

@@ -44,8 +44,8 @@ CARDS: Mapping[str, About] = {
     "prompts": About(
         "Sandbox prompts",
         "prompts",
-        {"prompt": "list"},
-        "Asked questions, without answers.",
+        {"prompt": "list", "reference": "mapping"},
+        "Asked questions; what is right is there to measure with, and not to train on.",
     ),
     "held_out": About(
         "Sandbox questions, held out",

@@ -1,8 +1,8 @@
 """The sandbox as files: seed + language + sizes -> JSONL that takes the same road as real data, with cards.
 
 Writes  text.jsonl (pretraining), sft.jsonl (demonstrations), pairs.jsonl (preferences), prompts.jsonl
-        (on-policy training): asked questions only, without truth or gold score;
-        held_out.jsonl, asked.jsonl, limits.jsonl (evaluation): prompts with the `reference` the ruler needs;
+        (on-policy training): asked questions only; held_out.jsonl, asked.jsonl, limits.jsonl (evaluation).
+        Prompts come with the `reference` that the ruler needs; nothing trains on it;
         one card beside each, `<name>.md`
 """
 
@@ -98,14 +98,18 @@ def _pairs(world: World, count: int, temperature: float) -> Iterator[Row]:
 
 
 def _prompts(world: World, count: int) -> Iterator[Row]:
-    """Distinct asked prompts, in proportion to what people ask about as far as there are enough."""
+    """Distinct asked prompts, in proportion to what people ask about as far as there are enough.
+
+    What is right comes with them, so that what a policy says in training can be measured.
+    """
     stream = derived_random(world.seed, f"prompts/{world.language}")
     chosen = []
     for kind, weight in KIND_WEIGHTS.items():
-        every = [prompt for question in world.of_kind(kind, held_out=False) for prompt in question.prompts]
+        questions = world.of_kind(kind, held_out=False)
+        every = [(question, prompt) for question in questions for prompt in question.prompts]
         chosen += stream.sample(every, min(len(every), round(count * weight)))
     stream.shuffle(chosen)
-    return ({"prompt": [_user(prompt)]} for prompt in chosen)
+    return ({"prompt": [_user(prompt)], "reference": question.reference} for question, prompt in chosen)
 
 
 def _exam(world: World, questions: Sequence[Question], count: int | None = None) -> Iterator[Row]:

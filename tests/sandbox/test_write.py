@@ -83,22 +83,17 @@ def test_the_limits_are_asked_nowhere_in_training(folder):
     assert not [name for name in strangers if name not in denials]
 
 
-def test_training_files_hold_neither_truth_nor_score(folder):
-    keys = {
-        "text": {"text"},
-        "sft": {"messages"},
-        "pairs": {"prompt", "chosen", "rejected"},
-        "prompts": {"prompt"},
-    }
-    for name in TRAINING:
+def test_training_rows_hold_neither_truth_nor_score(folder):
+    keys = {"text": {"text"}, "sft": {"messages"}, "pairs": {"prompt", "chosen", "rejected"}}
+    for name in keys:
         for row in rows(folder, name):
             assert set(row) == keys[name]
             turns = [turn for value in row.values() if isinstance(value, list) for turn in value]
             assert all(set(turn) == {"role", "content"} for turn in turns)
 
 
-def test_evaluation_rows_carry_what_the_ruler_needs(folder):
-    for name in ("held_out", "asked", "limits"):
+def test_prompts_carry_what_the_ruler_needs(folder):
+    for name in ("prompts", "held_out", "asked", "limits"):
         for row in rows(folder, name):
             for answer in row["reference"]["answers"]:
                 assert gold_score(row["reference"], answer) == 2.0
