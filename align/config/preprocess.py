@@ -62,8 +62,11 @@ def _resolve_precision(plain: Plain, stage: Plain) -> None:
 
 def _limit_steps(plain: Plain, stage: Plain, stage_types: Mapping[str, type]) -> None:
     steps = section(plain, "limits").get("steps")
-    if isinstance(steps, int) and "trainer" in field_names(stage_types.get(str(stage["kind"]))):
+    fields = field_names(stage_types.get(str(stage["kind"])))
+    if isinstance(steps, int) and "trainer" in fields:
         stage["trainer"] = {**section(stage, "trainer"), "max_steps": steps}
+    elif isinstance(steps, int) and "updates" in fields:
+        stage["updates"] = steps
 
 
 def _limit_rows(plain: Plain) -> None:

@@ -62,7 +62,7 @@ class TransformersSampler:
     """Samples from a model in this process.
 
     Nothing but the EOS ids is read from the checkpoint's generation config: `decoding` is complete. Ids
-    beyond the tokenizer (padded embedding rows) and the padding id are never chosen.
+    beyond the tokenizer (padded embedding rows) and the padding id are never chosen: `forbidden` (V,).
 
     The same prompts in the same order give the same completions. The random numbers of a prompt depend on
     `decoding.seed` and its position in `prompts` alone; batch composition can change a completion only
@@ -84,7 +84,7 @@ class TransformersSampler:
         self._batch_limits = (decoding.max_new_tokens, batch_tokens, batch_rows)
         self._shaped = shaping(decoding)
         self._stop = torch.tensor(stop_ids(model, tokenizer), device=model.device)
-        self._forbidden = self._forbidden_ids()
+        self.forbidden = self._forbidden_ids()
 
     def complete(self, prompts: Sequence[tuple[Message, ...]]) -> list[Completion]:
         """One completion per prompt, in the prompts' order.
@@ -92,13 +92,22 @@ class TransformersSampler:
         Raises:
             DataError: a prompt and `max_new_tokens` together do not fit the model's context.
         """
-        rendered = self._rendered(prompts)
-        self._refuse_overlong(rendered)
+        return self.complete_tokens(self._rendered(prompts))
+
+    def complete_tokens(self, prompts: Sequence[Sequence[int]], first: int = 0) -> list[Completion]:
+        """One completion per prompt of token ids, in the prompts' order.
+
+        Prompts are numbered from `first` on: the number stands for the prompt's stream of random numbers.
+
+        Raises:
+            DataError: a prompt and `max_new_tokens` together do not fit the model's context.
+        """
+        self._refuse_overlong(prompts)
         completions: dict[int, Completion] = {}
-        lengths = [len(ids) for ids in rendered]
+        lengths = [len(ids) for ids in prompts]
         with evaluating(self._model):
             for rows in batches_by_length(lengths, *self._batch_limits):
-                answers = self._decode([rendered[row] for row in rows], rows)
+                answers = self._decode([prompts[row] for row in rows], [first + row for row in rows])
                 completions.update(zip(rows, map(self._completion, answers), strict=True))
         return [completions[row] for row in range(len(prompts))]
 
@@ -123,7 +132,7 @@ class TransformersSampler:
         )
 
         def choose(logits: Tensor, batch_rows: Tensor, step: int) -> Tensor:
-            logits = logits.masked_fill(self._forbidden, -torch.inf)
+            logits = logits.masked_fill(self.forbidden, -torch.inf)
             if uniforms is None:
                 return logits.argmax(dim=-1)
             return draw(self._shaped(logits), uniforms[batch_rows.cpu(), step])

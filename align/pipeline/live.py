@@ -17,7 +17,7 @@ from align.artifacts.metrics import TOTAL_STEPS
 PLAIN_EVERY_SECONDS = 30
 TAIL_BYTES = 4096
 WIDTH = 160
-SHOWN_METRICS = ("policy/loss", "reward_model/loss")
+SHOWN_METRICS = {"objective/score": "score", "policy/loss": "loss", "reward_model/loss": "loss"}
 
 
 def screen() -> Console:
@@ -86,7 +86,7 @@ def progress(metrics: Path) -> str:
     total = total_steps(metrics)
     step = f"step {row['step']}" + (f"/{total}" if total else "")
     named = next((name for name in SHOWN_METRICS if isinstance(row.get(name), int | float)), None)
-    return f"{step}, loss {row[named]:.3g}" if named else step
+    return f"{step}, {SHOWN_METRICS[named]} {row[named]:.3g}" if named else step
 
 
 def total_steps(path: Path) -> int | None:

@@ -6,8 +6,9 @@ from pydantic import Field
 
 from align.stages.dpo import Dpo
 from align.stages.evaluate import Evaluate
+from align.stages.ppo import Ppo
 from align.stages.pretrain import Pretrain
 from align.stages.reward import Reward
 from align.stages.sft import Sft
 
-AnyStage = Annotated[Pretrain | Sft | Reward | Dpo | Evaluate, Field(discriminator="kind")]
+AnyStage = Annotated[Pretrain | Sft | Reward | Dpo | Ppo | Evaluate, Field(discriminator="kind")]

@@ -15,7 +15,7 @@ LAYERS = (
     ("data", "sandbox", "models"),
     ("rewards", "runtime"),
     ("generation",),
-    ("training", "evaluation"),
+    ("training", "ppo", "evaluation"),
     ("stages",),
     ("pipeline",),
     ("scripts",),

@@ -1,0 +1,101 @@
+"""Diagnostics: a rollout and its update -> the numbers that tell whether training goes well.
+
+Means are over all processes, and over real tokens or valid episodes only.
+Source  Huang et al. 2024, "The N+ implementation details of RLHF with PPO", arXiv:2403.17031, §3
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from align.ppo.advantage import masked, masked_mean
+from align.ppo.collect import Clock, Collected
+from align.ppo.loss import explained_variance
+from align.ppo.rollout import Rollout
+from align.ppo.update import POLICY_TOKENS, VALUE_TOKENS, UpdateStats
+from align.runtime import group
+from align.runtime.engine import Step
+
+
+def episode_mean(values: Tensor, valid: Tensor) -> float:
+    """Mean over valid episodes of all processes; 0 where there is none. `values` is (B,)."""
+    return float(masked_mean(values, valid, group.total))
+
+
+def rollout_metrics(
+    collected: Collected, kl: Tensor, shaped: Tensor, kl_coefficient: float
+) -> dict[str, float]:
+    """What the policy said before the update.
+
+    Args:
+        collected: the rollout and its parts.
+        kl: of every token, as it was charged. (B, T)
+        shaped: scores as they were paid. (B,)
+        kl_coefficient: what a nat cost.
+    """
+    rollout = collected.rollout
+    valid, mask = rollout.valid, rollout.mask
+    sequence_kl = masked(kl, mask).sum(dim=1)
+    score = episode_mean(rollout.scores, valid)
+    spread = episode_mean((rollout.scores - score) ** 2, valid) ** 0.5
+    return {
+        "objective/score": score,
+        "objective/score_deviation": spread,
+        "objective/shaped_score": episode_mean(shaped, valid),
+        "objective/kl": episode_mean(sequence_kl, valid),
+        "objective/kl_per_token": float(masked_mean(kl, mask, group.total)),
+        "objective/kl_coefficient": kl_coefficient,
+        "objective/reward": episode_mean(shaped - kl_coefficient * sequence_kl, valid),
+        "objective/entropy": float(masked_mean(rollout.entropy, mask, group.total)),
+        "rollout/length": episode_mean(rollout.lengths.float(), torch.ones_like(valid)),
+        "rollout/ended_fraction": episode_mean(rollout.ended.float(), torch.ones_like(valid)),
+        "rollout/invalid_fraction": episode_mean((~valid).float(), torch.ones_like(valid)),
+        "rollout/padding_fraction": padding_fraction(rollout),
+        **{
+            f"score/{name}": episode_mean(values.to(valid.device), valid)
+            for name, values in collected.parts.items()
+        },
+    }
+
+
+def padding_fraction(rollout: Rollout) -> float:
+    """Share of padding in the rollout as one rectangle; the microbatches that are computed hold less."""
+    return 1 - float((rollout.prompt_lengths + rollout.lengths).sum()) / rollout.input_ids.numel()
+
+
+def update_metrics(stats: UpdateStats, rollout: Rollout, returns: Tensor) -> dict[str, float]:
+    """What the update did."""
+    names = sorted(stats.sums)
+    sums = dict(
+        zip(names, group.total(torch.tensor([stats.sums[name] for name in names])).tolist(), strict=True)
+    )
+    tokens = {"policy": sums.pop(POLICY_TOKENS, 1.0), "value": sums.pop(VALUE_TOKENS, 1.0)}
+    shares = {name: value / max(1.0, tokens[name.partition("/")[0]]) for name, value in sums.items()}
+    return {
+        **shares,
+        **_steps("policy", stats.policy_steps),
+        **_steps("value", stats.value_steps),
+        "value/explained_variance": float(
+            explained_variance(rollout.values, returns, rollout.mask, group.total)
+        ),
+        "policy/stopped_early": float(stats.is_stopped),
+    }
+
+
+def _steps(name: str, steps: list[Step]) -> dict[str, float]:
+    if not steps:
+        return {}
+    return {
+        f"{name}/grad_norm": sum(step.grad_norm for step in steps) / len(steps),
+        f"{name}/skipped_steps": float(sum(not step.taken for step in steps)),
+    }
+
+
+def time_metrics(clock: Clock, rollout: Rollout) -> Mapping[str, float]:
+    """Seconds per phase, and how fast completions came."""
+    generated = float(group.total(rollout.lengths.sum().double()))
+    return {
+        **{f"time/{name}": seconds for name, seconds in clock.seconds.items()},
+        "rollout/tokens_per_second": generated / max(clock.seconds.get("generate", 0.0), 1e-9),
+    }

@@ -1,0 +1,110 @@
+"""Forward: sequences -> log-probabilities or values of their completion tokens, and of no others.
+
+Sequences are padded on the right, so a causal model needs neither a padding mask nor position ids: no real
+token sees what comes after it. The state before completion token t stands at column `prompt_length - 1 + t`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from align.models.logprobs import SelectedLogprobs, logprobs_with_entropy
+from align.ppo.advantage import completion_mask
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Prompts with their completions.
+
+    Attributes:
+        input_ids: prompt, completion, padding on the right, which holds any valid ids. (B, L)
+        prompt_lengths: real tokens of the prompt, 1 or more. (B,)
+        lengths: real tokens of the completion, the stop token included, 1 or more. (B,)
+    """
+
+    input_ids: Tensor
+    prompt_lengths: Tensor
+    lengths: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """True on completion tokens. (B, T)"""
+        return completion_mask(self.lengths, int(self.lengths.max()))
+
+    def states(self) -> Tensor:
+        """Where the state before each completion token stands among the B * L columns, row by row. (N,)"""
+        mask = self.mask
+        steps = torch.arange(mask.shape[1], device=mask.device)
+        starts = (
+            torch.arange(len(mask), device=mask.device) * self.input_ids.shape[1] + self.prompt_lengths - 1
+        )
+        return (starts[:, None] + steps)[mask]
+
+
+class CompletionLogprobs(nn.Module):
+    """A policy or reference, asked for the log-probabilities of completion tokens.
+
+    The distribution is the sampler's: logits over `temperature`, and no probability for `forbidden` ids (V,).
+    """
+
+    forbidden: Tensor | None
+
+    def __init__(self, model: PreTrainedModel | PeftModel, temperature: float, forbidden: Tensor) -> None:
+        super().__init__()
+        if type(_bare(model).get_output_embeddings()) is not nn.Linear:
+            raise ValueError("adapter.target_modules: the output layer cannot be adapted here; leave it out")
+        self.model = model
+        self.temperature = temperature
+        self.register_buffer("forbidden", forbidden if forbidden.any() else None, persistent=False)
+
+    def forward(
+        self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities and, where no gradient is asked for, entropies; zero on padding. Both (B, T)"""
+        sequences = Sequences(input_ids, prompt_lengths, lengths)
+        mask, states = sequences.mask, sequences.states()
+        bare = _bare(self.model)
+        hidden = bare.base_model(input_ids, use_cache=False).last_hidden_state.flatten(0, 1)[states]
+        targets = input_ids.flatten()[states + 1]
+        head = bare.get_output_embeddings()
+        settings = (
+            hidden,
+            head.weight,
+            getattr(head, "bias", None),
+            targets,
+            self.temperature,
+            self.forbidden,
+        )
+        if torch.is_grad_enabled():
+            logprobs, _ = SelectedLogprobs.apply(*settings)
+            return _spread(logprobs, mask), None
+        logprobs, entropy = logprobs_with_entropy(*settings)
+        return _spread(logprobs, mask), _spread(entropy, mask)
+
+
+class CompletionValues(nn.Module):
+    """A value model: what a completion is expected to score yet, before each of its tokens."""
+
+    def __init__(self, model: PreTrainedModel | PeftModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor) -> Tensor:
+        """Values, zero on padding. (B, T)"""
+        sequences = Sequences(input_ids, prompt_lengths, lengths)
+        bare = _bare(self.model)
+        hidden = bare.base_model(input_ids, use_cache=False).last_hidden_state.flatten(0, 1)
+        return _spread(bare.score(hidden[sequences.states()]).squeeze(-1).float(), sequences.mask)
+
+
+def _bare(model: PreTrainedModel | PeftModel) -> Any:
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _spread(values: Tensor, mask: Tensor) -> Tensor:
+    """Values of the N completion tokens in their places, zero elsewhere. (B, T)"""
+    return values.new_zeros(mask.shape).masked_scatter(mask, values)

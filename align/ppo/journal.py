@@ -1,0 +1,43 @@
+"""Journal: what every update did -> metrics.jsonl, and what the policy said -> samples.jsonl."""
+
+import json
+
+from align.artifacts.metrics import MetricsLog
+from align.artifacts.store import ArtifactDir
+from align.ppo.collect import Collected
+from align.runtime.processes import rank
+
+SAMPLES = 4  # completions of a rollout that are written down
+
+
+class Journal:
+    """Writes every update's numbers, and at every `every`-th, the first and the last some completions."""
+
+    def __init__(self, output: ArtifactDir, updates: int, every: int) -> None:
+        self._output = output
+        self._metrics = MetricsLog(output.metrics)
+        self._updates = updates
+        self._every = every
+
+    def __call__(self, update: int, metrics: dict[str, float], collected: Collected) -> None:
+        if rank() != 0:
+            return
+        self._metrics.append(update, metrics)
+        if update in (1, self._updates) or update % self._every == 0:
+            with self._output.samples.open("a", encoding="utf-8") as stream:
+                stream.writelines(
+                    json.dumps(_sample(update, collected, row), ensure_ascii=False) + "\n"
+                    for row in range(min(SAMPLES, len(collected.completions)))
+                )
+
+
+def _sample(update: int, collected: Collected, row: int) -> dict[str, object]:
+    completion = collected.completions[row]
+    return {
+        "step": update,
+        "prompt": [message.as_dict() for message in collected.prompts[row].messages],
+        "text": completion.text,
+        "ended": completion.ended,
+        "score": float(collected.rollout.scores[row]),
+        "parts": {name: float(values[row]) for name, values in collected.parts.items()},
+    }

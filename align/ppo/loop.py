@@ -1,0 +1,169 @@
+"""The algorithm: a policy, a value model, reward sources -> a policy that scores higher, near its reference.
+
+Writes  metrics.jsonl, samples.jsonl, checkpoints/
+Source  Schulman et al. 2017, arXiv:1707.06347; Ziegler et al. 2019, arXiv:1909.08593; numbered as in Huang et
+        al. 2024, arXiv:2403.17031
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from align.ppo.advantage import generalized_advantage, token_rewards, whiten
+from align.ppo.collect import Clock, Collected, Collector
+from align.ppo.diagnostics import rollout_metrics, time_metrics, update_metrics
+from align.ppo.kl import Controller, token_kl
+from align.ppo.prompts import PromptPlan
+from align.ppo.rollout import Experience, Rollout
+from align.ppo.schedule import Schedule
+from align.ppo.shaping import Shaping, shaped_scores
+from align.ppo.update import Updater, UpdateStats
+from align.runtime import group
+from align.runtime.processes import rank
+
+MOST_INVALID = 0.1  # share of episodes without a finite score that is borne
+MOST_SKIPPED = 3  # updates in a row whose every policy step had a gradient that was not finite
+
+
+class TrainingBroke(RuntimeError):
+    """Training cannot go on; the last checkpoint is good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """What the loop itself reads; fields as in the stage."""
+
+    updates: int
+    rollout_batch_size: int
+    gamma: float
+    gae_lambda: float
+    whiten: bool
+    kl_cap: float | None
+    seed: int
+
+
+class Loop:
+    """Collect, learn, log; again and again.
+
+    `log(update, metrics, collected)` is called after every update, `save(update, state)` may write the state.
+    """
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        *,
+        prompts: PromptPlan,
+        collector: Collector,
+        updater: Updater,
+        controller: Controller,
+        shaping: Shaping,
+        schedule: Schedule,
+        log: Callable[[int, dict[str, float], Collected], None],
+        save: Callable[[int, Callable[[], dict[str, Any]]], None],
+    ) -> None:
+        self._settings = settings
+        self._prompts = prompts
+        self._collector = collector
+        self._updater = updater
+        self._controller = controller
+        self._shaping = shaping
+        self._schedule = schedule
+        self._log = log
+        self._save = save
+        self._skipped = 0
+        self.update = 0
+        self.updates = settings.updates
+        self.updates = settings.updates
+
+    def run(self) -> None:
+        """Train to the last update, or until the KL cap.
+
+        Raises:
+            TrainingBroke: scores or gradients stay without finite values.
+        """
+        while self.update < self._settings.updates:
+            metrics, collected = self._once(Clock())
+            self.update += 1
+            self._log(self.update, metrics, collected)
+            self._save(self.update, self.state)
+            cap = self._settings.kl_cap
+            if cap is not None and metrics["objective/kl"] > cap:
+                break
+
+    def _once(self, clock: Clock) -> tuple[dict[str, float], Collected]:
+        settings, kl_coefficient = self._settings, self._controller.coefficient
+        share = settings.rollout_batch_size // group.size()
+        first = self.update * settings.rollout_batch_size + rank() * share
+        # 1 sample, 2 truncate at the end of turn, 3 score, 4 log-probabilities and values
+        collected = self._collector.collect(self._prompts.batch(first, share), clock)
+        rollout = collected.rollout
+        # 5 reward of every token
+        kl = token_kl(rollout.old_logprobs, rollout.reference_logprobs, rollout.mask)
+        shaped = shaped_scores(rollout.scores, rollout.lengths, rollout.ended, self._shaping)
+        rewards = token_rewards(shaped, kl, rollout.mask, kl_coefficient)
+        # 6 advantages
+        experience = self._experience(rollout, rewards)
+        # 7 optimise
+        with clock.phase("learn"):
+            stats = self._updater.update(
+                experience, self._schedule.shares(self.update), (settings.seed, self.update, rank())
+            )
+        # 8 log
+        metrics = rollout_metrics(collected, kl, shaped, kl_coefficient)
+        metrics |= update_metrics(stats, rollout, experience.returns)
+        metrics |= time_metrics(clock, rollout)
+        self._controller.update(metrics["objective/kl"], settings.rollout_batch_size)
+        self._refuse_broken(metrics, stats)
+        return metrics, collected
+
+    def _experience(self, rollout: Rollout, rewards: Tensor) -> Experience:
+        settings = self._settings
+        advantages, returns = generalized_advantage(
+            rewards, rollout.values, rollout.mask, settings.gamma, settings.gae_lambda
+        )
+        if settings.whiten:
+            advantages = whiten(advantages, rollout.mask, group.total)
+        return Experience(**vars(rollout), advantages=advantages, returns=returns)
+
+    def _refuse_broken(self, metrics: dict[str, float], stats: UpdateStats) -> None:
+        invalid = metrics["rollout/invalid_fraction"]
+        if invalid > MOST_INVALID:
+            raise TrainingBroke(
+                f"{invalid:.0%} of the scores at update {self.update + 1} are not finite: look at `rewards`"
+            )
+        steps = [*stats.policy_steps, *stats.value_steps]
+        self._skipped = self._skipped + 1 if steps and not any(step.taken for step in steps) else 0
+        if self._skipped >= MOST_SKIPPED:
+            raise TrainingBroke(
+                f"no gradient was finite for {MOST_SKIPPED} updates, the last of them {self.update + 1}; "
+                "lower policy_optimizer.learning_rate and value_optimizer.learning_rate"
+            )
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, beside its configuration."""
+        return {
+            "update": self.update,
+            "skipped": self._skipped,
+            "controller": self._controller.state(),
+            "policy": self._collector.policy.state(),
+            "value": self._collector.value.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.update, self._skipped = state["update"], state["skipped"]
+        self._controller.restore(state["controller"])
+        self._collector.policy.restore(state["policy"])
+        self._collector.value.restore(state["value"])
+
+
+def full_state(value: Any) -> Any:
+    """A state with its tensors detached and on the CPU, to be written."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu()
+    if isinstance(value, dict):
+        return {key: full_state(item) for key, item in value.items()}
+    return [full_state(item) for item in value] if isinstance(value, list) else value

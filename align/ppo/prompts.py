@@ -1,0 +1,62 @@
+"""Prompts: rows -> token ids that fit, and the order in which they are asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from align.data.errors import DataError
+from align.data.records import Prompt
+from align.models.rendering import render_prompt
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt as the policy reads it; `episode` numbers the episodes of a run from 0."""
+
+    prompt: Prompt
+    tokens: tuple[int, ...]
+    episode: int
+
+
+class PromptPlan:
+    """Every prompt once per pass, in an order that depends on the seed and the pass alone.
+
+    Which prompts an update asks follows from its number, so a resumed run needs no cursor.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], tokens: Sequence[Sequence[int]], seed: int) -> None:
+        self._prompts = prompts
+        self._tokens = tokens
+        self._seed = seed
+
+    def batch(self, first: int, size: int) -> list[Asked]:
+        """The prompts of the episodes `first` to `first + size - 1`."""
+        laps = {episode // len(self._prompts) for episode in range(first, first + size)}
+        orders = {
+            lap: np.random.default_rng((self._seed, lap)).permutation(len(self._prompts)) for lap in laps
+        }
+        asked = []
+        for episode in range(first, first + size):
+            lap, place = divmod(episode, len(self._prompts))
+            row = int(orders[lap][place])
+            asked.append(Asked(self._prompts[row], tuple(self._tokens[row]), episode))
+        return asked
+
+
+def fitting(
+    prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, longest: int | None
+) -> tuple[list[Prompt], list[list[int]]]:
+    """Prompts of at most `longest` tokens, and their token ids.
+
+    Raises:
+        DataError: none of them fits.
+    """
+    texts = [render_prompt(tokenizer, [turn.as_dict() for turn in prompt.messages]) for prompt in prompts]
+    tokens: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    kept = [row for row, ids in enumerate(tokens) if longest is None or len(ids) <= longest]
+    if not kept:
+        shortest = min(map(len, tokens), default=0)
+        raise DataError(f"data: no prompt has at most {longest} tokens; the shortest has {shortest}")
+    return [prompts[row] for row in kept], [tokens[row] for row in kept]

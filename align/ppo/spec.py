@@ -1,0 +1,165 @@
+"""PPO as configuration: what is optimised, how far the policy may go, and how it gets there. Torch-free."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from align.config.plugin import Plugin
+from align.config.spec import (
+    Bool,
+    Fraction,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    Spec,
+)
+from align.generation.decoding import DecodingSpec
+from align.models.spec import ModelSpec
+from align.runtime.spec import BatchSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec(Spec):
+    """AdamW with its own gradient clip. `learning_rate` is the peak.
+
+    The rate rises over the share `warmup` of all steps and falls linearly to the share `final` of its peak.
+    """
+
+    learning_rate: Positive
+    warmup: Fraction = 0.0
+    final: Fraction = 0.0
+    max_grad_norm: Positive = 1.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    epsilon: Positive = 1e-5
+    weight_decay: NonNegative = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KlSpec(Spec):
+    """How far the policy may go from the reference, in nats per completion.
+
+    `control: fixed` keeps the coefficient; `adaptive` moves it towards the KL that `target` names (Ziegler et
+    al. 2019, arXiv:1909.08593, §2.2), by at most a fifth per `horizon` episodes. `cap` ends training where
+    the mean KL of a rollout is above it.
+    """
+
+    coefficient: NonNegative = 0.05
+    control: Literal["fixed", "adaptive"] = "fixed"
+    target: Positive = 6.0
+    horizon: Positive = 10_000.0
+    cap: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingEosSpec(Spec):
+    """What becomes of the score of a completion that did not end: `replace` it, or `subtract` from it."""
+
+    mode: Literal["none", "replace", "subtract"] = "replace"
+    value: float = -1.0
+
+    def __post_init__(self) -> None:
+        if self.mode == "subtract" and self.value <= 0:
+            raise ValueError(
+                f"value: subtracting {self.value} rewards completions that do not end; set it above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlongSpec(Spec):
+    """A penalty that rises to `factor` over the last `buffer` tokens before the limit (arXiv:2503.14476)."""
+
+    buffer: PositiveInt
+    factor: Positive = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapingSpec(Spec):
+    """From the sources' score to what the policy is paid, in this order: clip, overlong, missing EOS."""
+
+    clip: Positive | None = 10.0
+    overlong: OverlongSpec | None = None
+    missing_eos: MissingEosSpec = field(default_factory=MissingEosSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardEntry(Spec):
+    """A reward source and how much its score counts."""
+
+    source: Plugin
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PpoSpec(BatchSpec):
+    """Let the policy answer, score the answers, and make the better ones likelier, near the reference.
+
+    `batch_size` is episodes per rollout, of which every epoch makes `minibatches` optimiser steps. The
+    reference is the policy before training. Without `value` the value model starts as the policy with a head
+    that says 0. `measured` sources are logged and never paid. `stop_kl` ends an update once a minibatch's
+    policy is so far from the one that answered.
+    """
+
+    policy: ModelSpec
+    value: ModelSpec | None = None
+    rewards: Mapping[str, RewardEntry]
+    measured: Mapping[str, Plugin] = field(default_factory=dict)
+    updates: PositiveInt
+    epochs: PositiveInt = 2
+    minibatches: PositiveInt = 2
+    decoding: DecodingSpec = field(default_factory=lambda: DecodingSpec(temperature=1.0))
+    max_prompt_tokens: PositiveInt | None = None
+    kl: KlSpec = field(default_factory=KlSpec)
+    shaping: ShapingSpec = field(default_factory=ShapingSpec)
+    gamma: Fraction = 1.0
+    gae_lambda: Fraction = 0.95
+    whiten: Bool = True
+    clip_range_low: Positive = 0.2
+    clip_range_high: Positive = 0.2
+    value_clip_range: Positive | None = 0.2
+    dual_clip: Positive | None = None
+    aggregation: Literal["token_mean", "seq_mean_token_mean", "seq_mean_token_sum_norm"] = "token_mean"
+    stop_kl: Positive | None = None
+    value_warmup_updates: NonNegativeInt = 0
+    policy_optimizer: OptimizerSpec
+    value_optimizer: OptimizerSpec
+
+    def __post_init__(self) -> None:
+        if found := [*self._reward_problems(), *self._batch_problems(), *self._decoding_problems()]:
+            raise ValueError("\n".join(found))
+
+    def _reward_problems(self) -> Iterator[str]:
+        if not self.rewards:
+            yield "rewards: nothing is rewarded; name at least one source"
+        for name, entry in self.rewards.items():
+            yield from (f"rewards.{name}.source: {problem}" for problem in entry.source.missing_arguments())
+        for name, plugin in self.measured.items():
+            yield from (f"measured.{name}: {problem}" for problem in plugin.missing_arguments())
+
+    def _batch_problems(self) -> Iterator[str]:
+        if self.batch_size % self.minibatches:
+            yield f"minibatches: batch_size {self.batch_size} does not divide by {self.minibatches}"
+        if self.value_warmup_updates >= self.updates:
+            yield (
+                f"value_warmup_updates: {self.value_warmup_updates} of {self.updates} updates leave none for "
+                "the policy"
+            )
+        overlong = self.shaping.overlong
+        if overlong is not None and overlong.buffer > self.decoding.max_new_tokens:
+            yield (
+                f"shaping.overlong.buffer: {overlong.buffer} is above decoding.max_new_tokens "
+                f"{self.decoding.max_new_tokens}"
+            )
+        if self.dual_clip is not None and self.dual_clip <= 1:
+            yield f"dual_clip: {self.dual_clip} cuts off ordinary updates; set it above 1, such as 3"
+
+    def _decoding_problems(self) -> Iterator[str]:
+        """Settings under which log-probabilities are not of the distribution that was sampled from."""
+        decoding = self.decoding
+        if decoding.temperature == 0:
+            yield "decoding.temperature: 0 is greedy, which tries nothing out; set it above 0, such as 1"
+        if decoding.top_p < 1 or decoding.top_k > 0:
+            yield (
+                "decoding: top_p below 1 and top_k above 0 cut tokens off that the KL penalty and the ratio "
+                "count, so both are biased; set top_p=1 and top_k=0"
+            )

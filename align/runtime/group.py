@@ -1,0 +1,36 @@
+"""Group: sums and decisions over all processes of a stage; a lone process is a group of one."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def size() -> int:
+    """Processes in the group."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def total(values: Tensor) -> Tensor:
+    """The sum of a tensor over all processes; the tensor given stays as it is."""
+    if not dist.is_initialized():
+        return values
+    summed = values.clone()
+    dist.all_reduce(summed)
+    return summed
+
+
+def first_says(claim: bool) -> bool:
+    """What the first process says, on all of them."""
+    said = [claim]
+    if dist.is_initialized():
+        dist.broadcast_object_list(said, src=0)
+    return said[0]
+
+
+def largest(value: int, device: torch.device) -> int:
+    """The largest of the processes' numbers."""
+    if not dist.is_initialized():
+        return value
+    found = torch.tensor(value, device=device)
+    dist.all_reduce(found, op=dist.ReduceOp.MAX)
+    return int(found)

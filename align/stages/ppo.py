@@ -1,0 +1,67 @@
+"""Proximal policy optimisation: policy + reward sources + prompts -> a policy that scores higher.
+
+Reads   policy and, where named, a value model (stage, folder or Hub id), prompts, whatever the rewards read
+Writes  model/, value/, adapter/, metrics.jsonl, samples.jsonl, data.json
+Source  Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.02155, §3.5
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from align.ppo.spec import PpoSpec
+from align.stages.stage import StageIO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ppo(PpoSpec):
+    """Optimise a policy by PPO."""
+
+    kind: Literal["ppo"] = "ppo"
+    version: ClassVar[int] = 1
+
+    def check(self, io: StageIO) -> list[str]:
+        """Problems that would stop this stage, as `field.path: problem`."""
+        from align.data.card import card_problems
+        from align.data.errors import DataError
+        from align.data.records import Prompt, RowError
+        from align.data.source import load_rows
+        from align.evaluation.check import reward_problems, tokenizer_problems
+
+        problems = [*self._machine_problems(io)]
+        problems += [f"data: {line}" for line in card_problems(self.data, io.outputs)]
+        try:
+            load_rows(self.data, Prompt, io.outputs)
+        except (DataError, RowError) as problem:
+            problems.append(f"data: {problem}")
+        for name, entry in self.rewards.items():
+            problems += reward_problems(name, entry.source, (), io.locate)
+            if not getattr(entry.source.resolve(), "is_for_training", True):
+                problems.append(
+                    f"rewards.{name}: {entry.source.target} is the ruler; put it under `measured`"
+                )
+        for name, spec in (("policy", self.policy), ("value", self.value)):
+            if spec is not None:
+                problems += tokenizer_problems(name, spec, io.locate(spec.path))
+        return problems
+
+    def _machine_problems(self, io: StageIO) -> Iterator[str]:
+        """What this machine, or the way it is to be used, does not allow."""
+        resources, devices = io.resources, io.split(self.batch_size).devices
+        if self.batch_size // devices % self.minibatches:
+            yield (
+                f"minibatches: a device's share of {self.batch_size // devices} episodes does not divide by "
+                f"{self.minibatches}"
+            )
+        if resources.parallel is not None and resources.parallel.deepspeed is not None:
+            name = resources.parallel.name
+            yield f"resources.{io.name}.parallel: PPO runs alone or under ddp, not under {name}"
+        for name in ("activation_checkpointing", "torch_compile", "liger"):
+            if getattr(resources, name):
+                yield f"resources.{io.name}.{name}: PPO does not know it; leave it off for this stage"
+
+    def run(self, io: StageIO) -> None:
+        """Train and save."""
+        from align.ppo.train import train
+
+        train(self, io)

@@ -1,0 +1,24 @@
+"""Learning rates step by step: T9, the curve ends where it should whatever happens in between."""
+
+import pytest
+
+from align.ppo.schedule import Schedule, share
+from align.ppo.spec import OptimizerSpec
+
+
+def test_the_rate_rises_then_falls_to_its_final_share() -> None:
+    optimizer = OptimizerSpec(learning_rate=1e-3, warmup=0.2, final=0.1)
+    curve = [share(optimizer, step, 20) for step in range(20)]
+    assert curve[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert curve[-1] == pytest.approx(0.1)
+    assert all(one > other for one, other in zip(curve[4:], curve[5:], strict=False))
+
+
+def test_updates_have_their_steps_and_the_policy_may_wait() -> None:
+    flat = OptimizerSpec(learning_rate=1e-3, final=0.0)
+    schedule = Schedule(updates=4, steps_per_update=3, policy=flat, value=flat, value_warmup_updates=1)
+    shares = [schedule.shares(update) for update in range(4)]
+    assert [policy for policy, _ in shares[0]] == [None] * 3
+    assert [len(steps) for steps in shares] == [3] * 4
+    assert shares[1][0][0] == 1.0 and shares[0][0][1] == 1.0
+    assert shares[3][2] == (0.0, 0.0)

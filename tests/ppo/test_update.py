@@ -1,0 +1,174 @@
+"""One rollout learnt from, with real models: the same gradient however it is cut, and steps that count.
+
+Guards T2, T6, T9 and T18 of the specification, and TRL's #583, #2617 and #5645.
+"""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
+
+from align.ppo.forward import CompletionLogprobs, CompletionValues
+from align.ppo.rollout import Experience, as_sequences, microbatches
+from align.ppo.update import APPROX_KL, Updater, UpdateSettings, UpdateStats
+from align.runtime.engine import Engine
+
+VOCABULARY = 41
+LENGTHS = [1, 17, 3, 9, 2, 24, 5, 11]
+SETTINGS = UpdateSettings(
+    epochs=1,
+    minibatches=1,
+    clip_range_low=0.2,
+    clip_range_high=0.2,
+    value_clip_range=0.2,
+    dual_clip=None,
+    stop_kl=None,
+    aggregation="token_mean",
+    max_new_tokens=24,
+    tokens=10_000,
+)
+ALL = [(1.0, 1.0)] * 8
+
+
+def config(**changes: object) -> LlamaConfig:
+    sizes = {"vocab_size": VOCABULARY, "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2}
+    return LlamaConfig(**sizes, num_attention_heads=2, pad_token_id=0, num_labels=1, **changes)
+
+
+def engines(learning_rate: float = 0.0, **changes: object) -> tuple[Engine, Engine]:
+    """A policy and a value model, alike every time. Plain SGD, so that weights tell the gradient."""
+    torch.manual_seed(0)
+    policy = LlamaForCausalLM(config(**changes)).eval()
+    value = LlamaForSequenceClassification(config(**changes)).eval()
+    forbidden = torch.zeros(VOCABULARY, dtype=torch.bool)
+
+    def optimizer(weights: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(weights, lr=learning_rate)
+
+    scorer = CompletionLogprobs(policy, 1.0, forbidden)
+    return (
+        Engine(scorer, optimizer, max_grad_norm=1e9),
+        Engine(CompletionValues(value), optimizer, max_grad_norm=1e9),
+    )
+
+
+def experience(policy: Engine, value: Engine, shift: float = 0.3) -> Experience:
+    """Eight episodes of very unequal lengths, off by `shift` from the policy that learns from them."""
+    torch.manual_seed(1)
+    prompts = [torch.randint(3, VOCABULARY, (3 + row,)).tolist() for row in range(len(LENGTHS))]
+    completions = [torch.randint(3, VOCABULARY, (length,)).tolist() for length in LENGTHS]
+    sequences = as_sequences(prompts, completions, 0)
+    inputs = (sequences.input_ids, sequences.prompt_lengths, sequences.lengths)
+    logprobs, entropy = policy.ask(*inputs)
+    mask = sequences.mask
+    noise = shift * torch.randn(mask.shape) * mask
+    values = value.ask(*inputs)
+    return Experience(
+        *inputs,
+        ended=torch.ones(len(LENGTHS), dtype=torch.bool),
+        valid=torch.ones(len(LENGTHS), dtype=torch.bool),
+        scores=torch.zeros(len(LENGTHS)),
+        old_logprobs=logprobs + noise,
+        reference_logprobs=logprobs,
+        values=values + noise,
+        entropy=entropy,
+        advantages=torch.randn(mask.shape) * mask,
+        returns=torch.randn(mask.shape) * mask,
+    )
+
+
+def moved(settings: UpdateSettings, batch: Experience | None = None) -> list[torch.Tensor]:
+    """Weights of both models after an update at learning rate 1."""
+    policy, value = engines(learning_rate=1.0)
+    batch = experience(policy, value) if batch is None else batch
+    Updater(policy, value, settings).update(batch, ALL, (0,))
+    return [weight.detach() for engine in (policy, value) for weight in engine.module.parameters()]
+
+
+@pytest.mark.parametrize("aggregation", ["token_mean", "seq_mean_token_mean", "seq_mean_token_sum_norm"])
+@pytest.mark.parametrize("cut", [{"rows": 1}, {"rows": 2}, {"rows": 4}, {"tokens": 60}])
+def test_microbatches_do_not_change_the_step(aggregation: str, cut: dict[str, int]) -> None:
+    settings = replace(SETTINGS, aggregation=aggregation)
+    whole, parts = moved(settings), moved(replace(settings, **cut))
+    assert not any(torch.equal(one, other) for one, other in zip(whole, initial(), strict=True))
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def initial() -> list[torch.Tensor]:
+    return [weight.detach() for engine in engines() for weight in engine.module.parameters()]
+
+
+def test_padding_and_invalid_episodes_change_nothing() -> None:
+    """T4: whatever stands outside of the completions that count."""
+    policy, value = engines()
+    clean = experience(policy, value)
+    valid = torch.ones(len(LENGTHS), dtype=torch.bool)
+    valid[3] = False
+    clean = replace(clean, valid=valid)
+    outside = ~clean.mask
+    poisoned = replace(
+        clean,
+        **{
+            name: getattr(clean, name).masked_fill(outside, torch.nan)
+            for name in ("old_logprobs", "values", "advantages", "returns")
+        },
+    )
+    for one, other in zip(moved(SETTINGS, clean), moved(SETTINGS, poisoned), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_every_minibatch_is_one_optimiser_step() -> None:
+    policy, value = engines(learning_rate=1e-3)
+    settings = replace(SETTINGS, epochs=3, minibatches=2, rows=1)
+    stats = Updater(policy, value, settings).update(experience(policy, value), ALL, (0,))
+    assert len(stats.policy_steps) == len(stats.value_steps) == 6
+    assert all(step.taken and step.grad_norm > 0 for step in stats.policy_steps)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_nothing_has_changed_before_the_first_step(dropout: float) -> None:
+    policy, value = engines(attention_dropout=dropout)
+    batch = experience(policy, value, shift=0.0)
+    stats = Updater(policy, value, replace(SETTINGS, rows=1)).update(batch, ALL, (0,))
+    assert stats.sums["policy/ratio"] / sum(LENGTHS) == pytest.approx(1, abs=1e-6)
+    assert stats.sums[APPROX_KL] / sum(LENGTHS) <= 1e-9
+    assert stats.sums["policy/clip_fraction"] == 0
+
+
+def test_an_update_stops_where_the_policy_has_gone_too_far() -> None:
+    policy, value = engines(learning_rate=1e-3)
+    settings = replace(SETTINGS, epochs=4, stop_kl=1e-3)
+    stats = Updater(policy, value, settings).update(experience(policy, value), ALL, (0,))
+    assert stats.is_stopped
+    assert len(stats.policy_steps) == 1
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing_and_is_counted() -> None:
+    policy, value = engines(learning_rate=1.0)
+    batch = experience(policy, value)
+    advantages = batch.advantages.clone()
+    advantages[1, 3] = torch.inf
+    before = copy.deepcopy(policy.module.state_dict())
+    stats = Updater(policy, value, SETTINGS).update(replace(batch, advantages=advantages), ALL, (0,))
+    assert [step.taken for step in stats.policy_steps] == [False]
+    assert [step.taken for step in stats.value_steps] == [True]
+    assert all(torch.equal(before[name], now) for name, now in policy.module.state_dict().items())
+
+
+def test_without_a_share_only_the_value_model_learns() -> None:
+    policy, value = engines(learning_rate=1.0)
+    before = copy.deepcopy(policy.module.state_dict())
+    stats = Updater(policy, value, SETTINGS).update(experience(policy, value), [(None, 1.0)], (0,))
+    assert isinstance(stats, UpdateStats) and not stats.policy_steps and len(stats.value_steps) == 1
+    assert all(torch.equal(before[name], now) for name, now in policy.module.state_dict().items())
+
+
+def test_microbatches_hold_every_row_once_and_few_tokens() -> None:
+    sizes = [5, 30, 7, 7, 12, 3, 30, 1]
+    batches = microbatches(sizes, range(8), tokens=36, most=3)
+    assert sorted(row for batch in batches for row in batch) == list(range(8))
+    assert all(len(batch) * max(sizes[row] for row in batch) <= 36 or len(batch) == 1 for batch in batches)
+    assert all(len(batch) <= 3 for batch in batches)

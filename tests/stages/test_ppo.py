@@ -1,0 +1,171 @@
+"""PPO, run as the pipeline runs it: it finds what is rewarded, stays near its reference, resumes exactly."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from align.artifacts.metrics import read_metrics
+from align.data.records import Conversation
+from align.data.spec import DataSpec
+from align.models.spec import AdapterSpec
+from align.stages import AnyStage
+from align.stages.ppo import Ppo
+from tests.stages.conftest import Place, written
+
+LONG = {"source": {"_target_": "align.rewards.rules.LengthReward", "per_character": 0.1}}
+EXACT = "align.rewards.rules.ExactAnswer"
+
+
+@pytest.fixture
+def prompt_data(tmp_path: Path, conversations: list[Conversation]) -> DataSpec:
+    rows = [{"prompt": row.messages[0].content, "reference": {"answer": "blue"}} for row in conversations]
+    return written(tmp_path / "prompts.jsonl", rows, "prompts")
+
+
+def stage_of(data: DataSpec, model: Path, **changes: Any) -> Ppo:
+    given = {
+        "kind": "ppo",
+        "policy": {"path": str(model)},
+        "data": TypeAdapter(DataSpec).dump_python(data, mode="json"),
+        "rewards": {"long": LONG},
+        "precision": "fp32",
+        "batch_size": 32,
+        "updates": 16,
+        "seed": 0,
+        "decoding": {"temperature": 1, "max_new_tokens": 8},
+        "kl": {"coefficient": 0.2},
+        "shaping": {"missing_eos": {"mode": "none"}},
+        "policy_optimizer": {"learning_rate": 2e-3},
+        "value_optimizer": {"learning_rate": 3e-3},
+        **changes,
+    }
+    stage = TypeAdapter(AnyStage).validate_python(given)
+    assert isinstance(stage, Ppo)
+    return stage
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_score_rises_and_the_policy_stays_near(
+    place: Place, tiny_model: Path, prompt_data: DataSpec, seed: int
+) -> None:
+    io = place("ppo")
+    stage = stage_of(prompt_data, tiny_model, seed=seed, measured={"answer": {"_target_": EXACT}})
+
+    assert stage.check(io) == []
+    stage.run(io)
+
+    rows = [row for row in read_metrics(io.output.metrics) if row["split"] == "train"]
+    assert [row["step"] for row in rows] == list(range(1, 17))
+    assert abs(rows[0]["objective/kl"]) <= 1e-5, "policy and reference are the same before the first step"
+    assert rows[-1]["objective/score"] > rows[0]["objective/score"] + rows[0]["objective/score_deviation"]
+    assert 0 < rows[-1]["objective/kl"] < 10
+    assert all("score/answer" in row for row in rows)
+    samples = [json.loads(line) for line in io.output.samples.read_text().splitlines()]
+    assert samples[0]["step"] == 1 and samples[-1]["step"] == 16
+    assert AutoModelForCausalLM.from_pretrained(io.output.model).generation_config.temperature == 1
+    assert AutoModelForSequenceClassification.from_pretrained(io.output.path / "value").config.num_labels == 1
+
+
+def test_an_adapter_learns_and_leaves_its_base_alone(
+    place: Place, tiny_model: Path, prompt_data: DataSpec
+) -> None:
+    io = place("ppo")
+    stage = stage_of(prompt_data, tiny_model, adapter={"rank": 16, "alpha": 64})
+    assert stage.adapter == AdapterSpec(rank=16, alpha=64)
+    stage.run(io)
+
+    rows = [row for row in read_metrics(io.output.metrics) if row["split"] == "train"]
+    assert abs(rows[0]["objective/kl"]) <= 1e-5
+    assert rows[-1]["objective/score"] > rows[0]["objective/score"] + rows[0]["objective/score_deviation"]
+    base = load_file(tiny_model / "model.safetensors")
+    merged = load_file(io.output.model / "model.safetensors")
+    changed = {name for name in base if not torch.equal(base[name], merged[name])}
+    assert changed and all("proj" in name for name in changed)
+    assert (io.output.adapter / "adapter_config.json").exists()
+
+
+def test_a_resumed_run_ends_with_the_same_bits(place: Place, tiny_model: Path, prompt_data: DataSpec) -> None:
+    """T10: everything that decides the rest is in the checkpoint, or follows from seed and update."""
+    changes = {"updates": 4, "batch_size": 16, "kl": {"coefficient": 0.1, "control": "adaptive", "target": 2}}
+    stage = stage_of(prompt_data, tiny_model, **changes)
+    straight = place("straight", settings={"save_every_steps": 1, "keep_checkpoints": 9})
+    stage.run(straight)
+
+    torn = replace(place("torn"), output=type(straight.output)(straight.output.path.with_name("torn")))
+    shutil.copytree(straight.output.path, torn.output.path)
+    shutil.rmtree(torn.output.model)
+    shutil.rmtree(torn.output.checkpoints / "checkpoint-4")
+    (torn.output.checkpoints / "checkpoint-3" / "state.pt").write_bytes(b"half written")
+    stage.run(torn)
+
+    for name in ("model", "value"):
+        one, other = (load_file(io.output.path / name / "model.safetensors") for io in (straight, torn))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+    def numbers(path: Path) -> list[dict[str, float]]:
+        return [
+            {
+                name: value
+                for name, value in row.items()
+                if not name.startswith("time") and "second" not in name
+            }
+            for row in read_metrics(path)
+        ]
+
+    assert numbers(straight.output.metrics) == numbers(torn.output.metrics)
+    assert straight.output.samples.read_text() == torn.output.samples.read_text()
+
+
+@pytest.mark.parametrize(
+    "changes, path, reason",
+    [
+        ({"rewards": {}}, "rewards", "nothing is rewarded"),
+        ({"batch_size": 9}, "minibatches", "does not divide"),
+        ({"kl": {"control": "adaptive", "target": 0}}, "kl.target", "greater than 0"),
+        ({"decoding": {"temperature": 0}}, "decoding.temperature", "greedy"),
+        ({"decoding": {"temperature": 1, "top_p": 0.9}}, "decoding", "biased"),
+        ({"dual_clip": 0.5}, "dual_clip", "above 1"),
+        ({"value_warmup_updates": 16}, "value_warmup_updates", "leave none"),
+        ({"shaping": {"missing_eos": {"mode": "subtract", "value": -1}}}, "missing_eos", "rewards"),
+        ({"shaping": {"overlong": {"buffer": 9}}}, "overlong", "above decoding.max_new_tokens"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    prompt_data: DataSpec, tiny_model: Path, changes: dict[str, Any], path: str, reason: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        stage_of(prompt_data, tiny_model, **changes)
+    assert path in str(refused.value) and reason in str(refused.value)
+
+
+def test_the_ruler_is_not_for_training(place: Place, tiny_model: Path, prompt_data: DataSpec) -> None:
+    gold = {"gold": {"source": {"_target_": "align.rewards.rules.SandboxGold"}}}
+    problems = stage_of(prompt_data, tiny_model, rewards=gold).check(place("ppo"))
+    assert any("rewards.gold" in line and "measured" in line for line in problems)
+
+
+def test_scores_that_are_not_finite_end_the_run(
+    place: Place, tiny_model: Path, prompt_data: DataSpec
+) -> None:
+    from align.ppo.loop import TrainingBroke
+
+    broken = {"broken": {"source": {"_target_": f"{__name__}.Broken"}}}
+    io = place("ppo")
+    with pytest.raises(TrainingBroke, match="not finite"):
+        stage_of(prompt_data, tiny_model, rewards=broken).run(io)
+    assert not io.output.model.exists()
+
+
+class Broken:
+    """A source that gives no number for most completions."""
+
+    def score(self, prompts: Any, completions: Any) -> list[float]:
+        return [float("nan")] * (len(prompts) - 1) + [1.0]
