@@ -7,7 +7,7 @@ Writes  evaluation.json (tidy rows with intervals), samples.jsonl (every prompt 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from align.config.plugin import Plugin
@@ -15,6 +15,7 @@ from align.config.resources import Precision
 from align.config.spec import Int, PositiveInt, Spec
 from align.config.suggest import did_you_mean
 from align.data.spec import DataSpec
+from align.evaluation.best_of import BestOfSpec
 from align.evaluation.suite import Suite, SuiteSpec, load_suite, suite_card_problems
 from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from align.evaluation.measure import Answers
     from align.evaluation.rows import Row
     from align.generation.sampler import Completion
+    from align.rewards.source import RewardSource
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Spec):
     """Ask every checkpoint the same questions and score the answers.
 
+    `best_of` adds what a checkpoint would say if a reward chose among several of its answers.
     `compare` names for a checkpoint the one (or those) whose answers to the same prompts its own should beat.
     `reward_models` are measured on the held-out split of `data`, which are preference pairs.
     """
@@ -42,6 +45,7 @@ class Evaluate(Spec):
     suites: Mapping[str, SuiteSpec] = field(default_factory=dict)
     rewards: Mapping[str, Plugin] = field(default_factory=dict)
     compare: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    best_of: Mapping[str, BestOfSpec] = field(default_factory=dict)
     reward_models: Mapping[str, ModelSpec] = field(default_factory=dict)
     data: DataSpec | None = None
     decoding: DecodingSpec = field(default_factory=DecodingSpec)
@@ -51,6 +55,7 @@ class Evaluate(Spec):
 
     def __post_init__(self) -> None:
         found = [*self._extent_problems(), *self._comparison_problems(), *self._reward_problems()]
+        found += self._best_of_problems()
         if found:
             raise ValueError("\n".join(found))
 
@@ -91,11 +96,26 @@ class Evaluate(Spec):
         if self.reward_models and (self.data is None or not self.data.held_out):
             yield "reward_models: these need `data`: preference pairs, some of them held out (data.held_out)"
 
+    def _best_of_problems(self) -> Iterator[str]:
+        for name, spec in self.best_of.items():
+            for kind, given, known in (
+                ("checkpoint", spec.checkpoint, self.checkpoints),
+                ("reward", spec.reward, self.rewards),
+            ):
+                if given not in known:
+                    hint = f"({', '.join(known)}){did_you_mean(given, known)}"
+                    yield f"best_of.{name}.{kind}: no {kind} {given!r} here {hint}"
+            if name in self.checkpoints:
+                yield f"best_of.{name}: a checkpoint has this name; choose another"
+            if self.decoding.temperature == 0:
+                yield f"best_of.{name}: greedy answers are all the same; set decoding.temperature above 0"
+
     def _comparison_problems(self) -> Iterator[str]:
         for name, baselines in self._baselines().items():
             for other in (name, *baselines):
-                if other not in self.checkpoints:
-                    known = f"({', '.join(self.checkpoints)}){did_you_mean(other, self.checkpoints)}"
+                if other not in {*self.checkpoints, *self.best_of}:
+                    names = [*self.checkpoints, *self.best_of]
+                    known = f"({', '.join(names)}){did_you_mean(other, names)}"
                     yield f"compare.{name}: no checkpoint {other!r} here {known}"
             if name in baselines:
                 yield f"compare.{name}: a checkpoint is not compared with itself"
@@ -134,6 +154,7 @@ class Evaluate(Spec):
 
         spoken = self._spoken(io, suites)
         rewards = {name: plugin.located(io.locate).build() for name, plugin in self.rewards.items()}
+        spoken |= self._best_spoken(io, suites, rewards)
         found: dict[str, dict[str, Answers]] = {suite.name: {} for suite in suites}
         for suite in suites:
             sources = {name: item for name, item in rewards.items() if self._is_scored(suite.name, name)}
@@ -147,13 +168,35 @@ class Evaluate(Spec):
         from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
         from align.evaluation.completions import completions_of
 
-        engine, progress = self._engine(io), MetricsLog(io.output.metrics)
+        engine, progress = self._engine(io, self.decoding), MetricsLog(io.output.metrics)
         progress.append(0, {TOTAL_STEPS: len(self.checkpoints)}, split="schedule")
         spoken: dict[str, dict[str, list[Completion]]] = {}
         for number, (name, spec) in enumerate(self.checkpoints.items(), start=1):
             spoken[name] = completions_of(_checkpoint(io, name, spec), suites, engine, io.outputs)
             progress.append(number, {"completions": sum(map(len, spoken[name].values()))}, split=name)
         return spoken
+
+    def _best_spoken(
+        self, io: StageIO, suites: Sequence[Suite], rewards: "Mapping[str, RewardSource]"
+    ) -> "dict[str, dict[str, list[Completion]]]":
+        """As `_spoken`, of the best of several draws; the first draw is what the checkpoint says anyway."""
+        from align.evaluation.best_of import best_completions
+        from align.evaluation.completions import completions_of
+
+        found: dict[str, dict[str, list[Completion]]] = {}
+        for name, spec in self.best_of.items():
+            checkpoint = _checkpoint(io, spec.checkpoint, self.checkpoints[spec.checkpoint])
+            draws = []
+            for number in range(spec.n):
+                decoding = replace(self.decoding, seed=self.decoding.seed + number)
+                draws.append(completions_of(checkpoint, suites, self._engine(io, decoding), io.outputs))
+            found[name] = {
+                suite.name: best_completions(
+                    [draw[suite.name] for draw in draws], suite.prompts, rewards[spec.reward]
+                )
+                for suite in suites
+            }
+        return found
 
     def _measured(
         self, suites: Sequence[Suite], answers: "Mapping[str, Mapping[str, Answers]]"
@@ -187,12 +230,12 @@ class Evaluate(Spec):
             values = agreement(model, pairs)
             yield from mean_rows(name, "held_out_pairs", values, resamples=self.resamples, seed=self.seed)
 
-    def _engine(self, io: StageIO) -> "Engine":
+    def _engine(self, io: StageIO, decoding: DecodingSpec) -> "Engine":
         from align.evaluation.completions import Engine
 
         rows = io.resources.micro_batch
         return Engine(
-            decoding=self.decoding,
+            decoding=decoding,
             precision=self.precision,
             device=io.settings.hardware.accelerator,
             attention=io.resources.attention,

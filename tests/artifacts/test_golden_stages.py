@@ -61,7 +61,7 @@ GOLDEN = {
     "reward": ("73d71f0bd090", "aa9cdc82ed50"),
     "dpo": ("52d3580af2ae", "d88f49f5627b"),
     "ppo": ("b761548d30bd", "b7f119c3cc24"),
-    "evaluate": ("5899904b9b9e", "09dca66b401f"),
+    "evaluate": ("5899904b9b9e", "e99e8c5604b0"),
 }
 
 
