@@ -87,18 +87,25 @@ class CompletionLogprobs(nn.Module):
 
 
 class CompletionValues(nn.Module):
-    """A value model: what a completion is expected to score yet, before each of its tokens."""
+    """A value model: what a completion is expected to score yet, before each of its tokens.
+
+    A head has no bias where it comes from a reward model, so the shift is kept beside it, and in the
+    configuration as `value_shift` once it is saved.
+    """
 
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
         super().__init__()
         self.model = model
+        shift = getattr(_bare(model).config, "value_shift", 0.0)
+        self.shift = nn.Parameter(torch.tensor(shift, device=model.device))
 
     def forward(self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor) -> Tensor:
         """Values, zero on padding. (B, T)"""
         sequences = Sequences(input_ids, prompt_lengths, lengths)
         bare = _bare(self.model)
         hidden = bare.base_model(input_ids, use_cache=False).last_hidden_state.flatten(0, 1)
-        return _spread(bare.score(hidden[sequences.states()]).squeeze(-1).float(), sequences.mask)
+        values = bare.score(hidden[sequences.states()]).squeeze(-1).float() + self.shift
+        return _spread(values, sequences.mask)
 
 
 def _bare(model: PreTrainedModel | PeftModel) -> Any:

@@ -34,8 +34,14 @@ class Models:
     value: Engine
 
 
-def build_models(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase) -> Models:
-    """Load every model once, on the device of this machine."""
+def build_models(
+    spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, usual: tuple[float, float] = (0.0, 1.0)
+) -> Models:
+    """Load every model once, on the device of this machine.
+
+    `usual` is the mean and deviation of scores that count as 0 and 1: a reward model's head is rescaled by
+    them before it judges values.
+    """
     source, attention = io.locate(spec.policy.path), io.resources.attention
     device = torch.device(io.settings.hardware.accelerator)
     policy: Any = load_policy(source, spec.policy, tokenizer, attention=attention)
@@ -51,17 +57,32 @@ def build_models(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase)
     if adapter is None:
         reference = load_reference(source, spec.policy, tokenizer, attention=attention)
         frozen = asked(_ready(reference, device))
-    value = _engine(CompletionValues(_value(spec, io, tokenizer, device)), spec.value_optimizer, spec)
+    value = _engine(CompletionValues(_value(spec, io, tokenizer, device, usual)), spec.value_optimizer, spec)
     return Models(engine, sampler, Reference(engine, frozen), value)
 
 
-def _value(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, device: torch.device) -> Any:
+def _value(
+    spec: PpoSpec,
+    io: StageIO,
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device,
+    usual: tuple[float, float],
+) -> Any:
     start = spec.value or spec.policy
     model: Any = load_reward_model(io.locate(start.path), start, tokenizer, attention=io.resources.attention)
     if spec.value is None:
         nn.init.zeros_(model.score.weight)
+    else:
+        _rescale(model, *usual)
     adapter = lora_config(spec.adapter, model, tokenizer, "SEQ_CLS")
     return _ready(model if adapter is None else get_peft_model(model, adapter), device)
+
+
+@torch.no_grad()
+def _rescale(model: Any, mean: float, deviation: float) -> None:
+    """Let the head give (score - mean) / deviation."""
+    model.score.weight.div_(deviation)
+    model.config.value_shift = (getattr(model.config, "value_shift", 0.0) - mean) / deviation
 
 
 def _ready(model: Any, device: torch.device) -> Any:

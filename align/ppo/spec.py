@@ -14,6 +14,7 @@ from align.config.spec import (
     PositiveInt,
     Spec,
 )
+from align.data.spec import DataSpec
 from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
 from align.runtime.spec import BatchSpec
@@ -75,8 +76,14 @@ class OverlongSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ShapingSpec(Spec):
-    """From the sources' score to what the policy is paid, in this order: clip, overlong, missing EOS."""
+    """From the sources' score to what the policy is paid: normalise, clip, overlong, missing EOS.
 
+    `demonstrations` are conversations whose last answers score 0 on average, with a deviation of 1, once
+    scores are normalised; a value model that starts as a reward model is rescaled alike. Null: scores are
+    left as they are.
+    """
+
+    demonstrations: DataSpec | None = None
     clip: Positive | None = 10.0
     overlong: OverlongSpec | None = None
     missing_eos: MissingEosSpec = field(default_factory=MissingEosSpec)

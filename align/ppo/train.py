@@ -4,41 +4,35 @@ Reads   policy, value model, prompts, checkpoints/ of an interrupted run
 Writes  model/, value/, adapter/, metrics.jsonl, samples.jsonl, data.json, checkpoints/
 """
 
-import shutil
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from align.artifacts.durable import write_json
-from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 from align.config.resources import AUTO_TOKENS
-from align.data.contract import contract_of
-from align.data.records import Prompt
+from align.data.errors import DataError
+from align.data.records import Conversation, Prompt
 from align.data.source import load_rows
-from align.models.saving import save_model
+from align.data.spec import DataSpec
 from align.models.tokenizer import load_model_tokenizer
 from align.ppo.collect import Collector
 from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
-from align.ppo.loop import Loop, LoopSettings, full_state
+from align.ppo.loop import Loop, LoopSettings
 from align.ppo.models import Models, build_models
 from align.ppo.prompts import PromptPlan, fitting
+from align.ppo.saving import Saver, resume, save_models
 from align.ppo.schedule import Schedule
-from align.ppo.score import WeightedSource
+from align.ppo.score import WeightedSource, score_completions
 from align.ppo.shaping import Shaping
 from align.ppo.spec import KlSpec, PpoSpec
 from align.ppo.update import Updater, UpdateSettings
-from align.runtime import group
-from align.runtime.checkpoint import newest_complete, seal
 from align.runtime.processes import rank
 from align.runtime.stage_io import StageIO
 
+DEMONSTRATIONS = 512  # rows that tell what scores are usual
 READ_TOKENS = 4 * AUTO_TOKENS  # of a batch that is read without gradients, and so keeps no activations
 
 
@@ -51,15 +45,27 @@ def train(spec: PpoSpec, io: StageIO) -> None:
     """
     set_seed(spec.seed)
     tokenizer = load_model_tokenizer(io.locate(spec.policy.path), spec.policy)
-    models = build_models(spec, io, tokenizer)
-    loop = _loop(spec, io, tokenizer, models)
-    _resume(loop, io)
+    sources = {
+        name: WeightedSource(entry.source.located(io.locate).build(), entry.weight)
+        for name, entry in spec.rewards.items()
+    }
+    shaping = _shaping(spec, io, sources)
+    models = build_models(spec, io, tokenizer, (shaping.mean, shaping.deviation))
+    loop = _loop(spec, io, tokenizer, models, sources, shaping)
+    resume(loop, io)
     loop.run()
     if rank() == 0:
-        _save(models, tokenizer, spec, io)
+        save_models(models, tokenizer, spec, io)
 
 
-def _loop(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, models: Models) -> Loop:
+def _loop(
+    spec: PpoSpec,
+    io: StageIO,
+    tokenizer: PreTrainedTokenizerBase,
+    models: Models,
+    sources: Mapping[str, WeightedSource],
+    shaping: Shaping,
+) -> Loop:
     policy: Any = models.policy.module.model
     settings = LoopSettings(
         updates=spec.updates,
@@ -80,22 +86,24 @@ def _loop(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, models
     return Loop(
         settings,
         prompts=_prompts(spec, io, tokenizer, policy),
-        collector=_collector(spec, io, tokenizer, models),
+        collector=_collector(spec, io, tokenizer, models, sources),
         updater=Updater(models.policy, models.value, _update_settings(spec, io)),
         controller=_controller(spec.kl),
-        shaping=_shaping(spec),
+        shaping=shaping,
         schedule=schedule,
         log=Journal(io.output, spec.updates, io.settings.log_every_steps),
-        save=_Saver(io),
+        save=Saver(io),
     )
 
 
-def _collector(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, models: Models) -> Collector:
+def _collector(
+    spec: PpoSpec,
+    io: StageIO,
+    tokenizer: PreTrainedTokenizerBase,
+    models: Models,
+    sources: Mapping[str, WeightedSource],
+) -> Collector:
     measured = {name: WeightedSource(item.located(io.locate).build()) for name, item in spec.measured.items()}
-    sources = {
-        name: WeightedSource(entry.source.located(io.locate).build(), entry.weight)
-        for name, entry in spec.rewards.items()
-    }
     return Collector(
         sampler=models.sampler,
         policy=models.policy,
@@ -150,9 +158,14 @@ def _controller(kl: KlSpec) -> Controller:
     return AdaptiveKl(kl.coefficient, kl.target, kl.horizon)
 
 
-def _shaping(spec: PpoSpec) -> Shaping:
+def _shaping(spec: PpoSpec, io: StageIO, sources: Mapping[str, WeightedSource]) -> Shaping:
     shaping, overlong = spec.shaping, spec.shaping.overlong
+    mean, deviation = (0.0, 1.0)
+    if shaping.demonstrations is not None:
+        mean, deviation = _usual_score(shaping.demonstrations, io, sources)
     return Shaping(
+        mean=mean,
+        deviation=deviation,
         clip=shaping.clip,
         max_new_tokens=spec.decoding.max_new_tokens,
         overlong_buffer=None if overlong is None else overlong.buffer,
@@ -162,57 +175,14 @@ def _shaping(spec: PpoSpec) -> Shaping:
     )
 
 
-class _Saver:
-    """Writes a checkpoint when one is due: every so many updates, or minutes."""
-
-    def __init__(self, io: StageIO) -> None:
-        self._io = io
-        self._saved_at = time.monotonic()
-
-    def __call__(self, update: int, state: Callable[[], dict[str, Any]]) -> None:
-        settings = self._io.settings
-        every, minutes = settings.save_every_steps, settings.save_every_minutes
-        is_time = minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
-        due = (every is not None and update % every == 0) or is_time
-        if group.first_says(due):  # clocks differ, and no process may run ahead of a checkpoint
-            if rank() == 0:
-                self._write(update, full_state(state()))
-            self._saved_at = time.monotonic()
-
-    def _write(self, update: int, state: dict[str, Any]) -> None:
-        root = self._io.output.checkpoints
-        folder = root / f"checkpoint-{update}"
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / "state.pt")
-        seal(folder)
-        found = sorted(root.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-        for old in found[: -self._io.settings.keep_checkpoints]:
-            shutil.rmtree(old)
-
-
-def _resume(loop: Loop, io: StageIO) -> None:
-    """Go on from the newest whole checkpoint; what was logged after it is cut off."""
-    checkpoint: Path | None = newest_complete(io.output.checkpoints)
-    if checkpoint is not None:
-        loop.restore(torch.load(checkpoint / "state.pt", weights_only=True))
-    if rank() == 0:
-        MetricsLog(io.output.metrics).cut_back(loop.update if checkpoint else -1)
-        MetricsLog(io.output.samples).cut_back(loop.update if checkpoint else -1)
-        if checkpoint is None:
-            MetricsLog(io.output.metrics).append(0, {TOTAL_STEPS: loop.updates}, "schedule")
-
-
-def _save(models: Models, tokenizer: PreTrainedTokenizerBase, spec: PpoSpec, io: StageIO) -> None:
-    policy: Any = models.policy.module.model
-    value: Any = models.value.module.model
-    policy.generation_config.update(
-        do_sample=True,
-        temperature=spec.decoding.temperature,
-        max_new_tokens=spec.decoding.max_new_tokens,
-    )
-    tokenizer.padding_side = "left"  # the side for generation, which is what a saved policy is for
-    save_model(policy, tokenizer, io.output)
-    contract_of(tokenizer).save(io.output.model)
-    merged = value.merge_and_unload() if isinstance(value, PeftModel) else value
-    merged.save_pretrained(io.output.path / "value", safe_serialization=True)
-    tokenizer.save_pretrained(io.output.path / "value")
+def _usual_score(data: DataSpec, io: StageIO, sources: Mapping[str, WeightedSource]) -> tuple[float, float]:
+    """Mean and deviation of the score of demonstrated answers."""
+    rows = load_rows(data, Conversation, io.outputs).train[:DEMONSTRATIONS]
+    prompts = [Prompt(row.messages[:-1]) for row in rows]
+    scored = score_completions(sources, prompts, [row.messages[-1].content for row in rows])
+    scores = scored.total[scored.valid].double()
+    if len(scores) < 2 or not scores.std() > 0:
+        raise DataError(
+            "shaping.demonstrations: their scores do not vary, so nothing can be normalised by them"
+        )
+    return float(scores.mean()), float(scores.std(correction=0))

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from align.artifacts.metrics import read_metrics
-from align.data.records import Conversation
+from align.data.records import Conversation, Message
 from align.data.spec import DataSpec
 from align.models.spec import AdapterSpec
 from align.stages import AnyStage
@@ -169,3 +169,47 @@ class Broken:
 
     def score(self, prompts: Any, completions: Any) -> list[float]:
         return [float("nan")] * (len(prompts) - 1) + [1.0]
+
+
+def test_scores_are_paid_relative_to_demonstrations_and_values_start_alike(
+    place: Place, tiny_model: Path, prompt_data: DataSpec, dialogue_data: DataSpec, tmp_path: Path
+) -> None:
+    """A value model that starts as the reward model gives its normalised score at the last token (T16)."""
+    from align.models.scalar import load_reward_model
+    from align.models.spec import ModelSpec
+    from align.models.tokenizer import load_tokenizer
+    from align.rewards.learned import LearnedReward
+
+    tokenizer = load_tokenizer(str(tiny_model))
+    judge = tmp_path / "judge"
+    load_reward_model(str(tiny_model), ModelSpec(path=str(tiny_model)), tokenizer).save_pretrained(judge)
+    tokenizer.save_pretrained(judge)
+    source = {"_target_": "align.rewards.learned.LearnedReward", "model": str(judge)}
+    demonstrations = TypeAdapter(DataSpec).dump_python(dialogue_data, mode="json")
+    stage = stage_of(
+        prompt_data,
+        tiny_model,
+        value={"path": str(judge)},
+        rewards={"judge": {"source": source}},
+        shaping={"missing_eos": {"mode": "none"}, "clip": None, "demonstrations": demonstrations},
+        updates=1,
+        policy_optimizer={"learning_rate": 1e-12},
+        value_optimizer={"learning_rate": 1e-12},
+    )
+    io = place("ppo")
+    assert stage.check(io) == []
+    stage.run(io)
+
+    rows = [json.loads(line)["messages"] for line in (tmp_path / "dialogues.jsonl").read_text().splitlines()]
+    turns = [[Message(turn["role"], turn["content"]) for turn in row] for row in rows]
+    usual = torch.tensor(LearnedReward(str(judge)).score_conversations([tuple(row) for row in turns]))
+    row = [row for row in read_metrics(io.output.metrics) if row["split"] == "train"][0]
+    expected = (row["objective/score"] - usual.mean()) / usual.std(correction=0)
+    assert row["objective/shaped_score"] == pytest.approx(float(expected), abs=1e-4)
+    head, before = (
+        load_file(folder / "model.safetensors")["score.weight"]
+        for folder in (io.output.path / "value", judge)
+    )
+    torch.testing.assert_close(head, before / usual.std(correction=0), rtol=1e-4, atol=1e-6)
+    shift = json.loads((io.output.path / "value" / "config.json").read_text())["value_shift"]
+    assert shift == pytest.approx(float(-usual.mean() / usual.std(correction=0)), rel=1e-4)

@@ -1,0 +1,83 @@
+"""Saving: a running loop -> checkpoints to resume from, and at its end a policy and its value model.
+
+Writes  checkpoints/checkpoint-<update>/, model/, value/, adapter/
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
+from align.data.contract import contract_of
+from align.models.saving import save_model
+from align.ppo.loop import Loop, full_state
+from align.ppo.models import Models
+from align.ppo.spec import PpoSpec
+from align.runtime import group
+from align.runtime.checkpoint import newest_complete, seal
+from align.runtime.processes import rank
+from align.runtime.stage_io import StageIO
+
+
+class Saver:
+    """Writes a checkpoint when one is due: every so many updates, or minutes."""
+
+    def __init__(self, io: StageIO) -> None:
+        self._io = io
+        self._saved_at = time.monotonic()
+
+    def __call__(self, update: int, state: Callable[[], dict[str, Any]]) -> None:
+        settings = self._io.settings
+        every, minutes = settings.save_every_steps, settings.save_every_minutes
+        is_time = minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
+        due = (every is not None and update % every == 0) or is_time
+        if group.first_says(due):  # clocks differ, and no process may run ahead of a checkpoint
+            if rank() == 0:
+                self._write(update, full_state(state()))
+            self._saved_at = time.monotonic()
+
+    def _write(self, update: int, state: dict[str, Any]) -> None:
+        root = self._io.output.checkpoints
+        folder = root / f"checkpoint-{update}"
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(state, folder / "state.pt")
+        seal(folder)
+        found = sorted(root.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+        for old in found[: -self._io.settings.keep_checkpoints]:
+            shutil.rmtree(old)
+
+
+def resume(loop: Loop, io: StageIO) -> None:
+    """Go on from the newest whole checkpoint; what was logged after it is cut off."""
+    checkpoint: Path | None = newest_complete(io.output.checkpoints)
+    if checkpoint is not None:
+        loop.restore(torch.load(checkpoint / "state.pt", weights_only=True))
+    if rank() == 0:
+        MetricsLog(io.output.metrics).cut_back(loop.update if checkpoint else -1)
+        MetricsLog(io.output.samples).cut_back(loop.update if checkpoint else -1)
+        if checkpoint is None:
+            MetricsLog(io.output.metrics).append(0, {TOTAL_STEPS: loop.updates}, "schedule")
+
+
+def save_models(models: Models, tokenizer: PreTrainedTokenizerBase, spec: PpoSpec, io: StageIO) -> None:
+    policy: Any = models.policy.module.model
+    values: Any = models.value.module
+    value = values.model
+    policy.generation_config.update(
+        do_sample=True,
+        temperature=spec.decoding.temperature,
+        max_new_tokens=spec.decoding.max_new_tokens,
+    )
+    tokenizer.padding_side = "left"  # the side for generation, which is what a saved policy is for
+    save_model(policy, tokenizer, io.output)
+    contract_of(tokenizer).save(io.output.model)
+    merged = value.merge_and_unload() if isinstance(value, PeftModel) else value
+    merged.config.value_shift = values.shift.item()
+    merged.save_pretrained(io.output.path / "value", safe_serialization=True)
+    tokenizer.save_pretrained(io.output.path / "value")
