@@ -19,6 +19,11 @@ class Journal:
         self._updates = updates
         self._every = every
 
+    def held_out(self, update: int, metrics: dict[str, float]) -> None:
+        """What was found on held-out prompts."""
+        if rank() == 0:
+            self._metrics.append(update, metrics, "held_out")
+
     def __call__(self, update: int, metrics: dict[str, float], collected: Collected) -> None:
         if rank() != 0:
             return

@@ -19,6 +19,7 @@ from align.ppo.kl import Controller, token_kl
 from align.ppo.prompts import PromptPlan
 from align.ppo.rollout import Experience, Rollout
 from align.ppo.schedule import Schedule
+from align.ppo.selection import Selection
 from align.ppo.shaping import Shaping, shaped_scores
 from align.ppo.update import Updater, UpdateStats
 from align.runtime import group
@@ -63,6 +64,7 @@ class Loop:
         schedule: Schedule,
         log: Callable[[int, dict[str, float], Collected], None],
         save: Callable[[int, Callable[[], dict[str, Any]]], None],
+        selection: Selection | None = None,
     ) -> None:
         self._settings = settings
         self._prompts = prompts
@@ -73,7 +75,9 @@ class Loop:
         self._schedule = schedule
         self._log = log
         self._save = save
+        self._selection = selection
         self._skipped = 0
+        self._is_over = False
         self.update = 0
         self.updates = settings.updates
         self.updates = settings.updates
@@ -84,14 +88,18 @@ class Loop:
         Raises:
             TrainingBroke: scores or gradients stay without finite values.
         """
-        while self.update < self._settings.updates:
+        while not self._is_over:
             metrics, collected = self._once(Clock())
             self.update += 1
             self._log(self.update, metrics, collected)
-            self._save(self.update, self.state)
             cap = self._settings.kl_cap
-            if cap is not None and metrics["objective/kl"] > cap:
-                break
+            is_capped = cap is not None and metrics["objective/kl"] > cap
+            self._is_over = is_capped or self.update == self._settings.updates
+            if self._selection is not None:
+                self._selection.consider(self.update, is_last=self._is_over)
+            self._save(self.update, self.state)
+        if self._selection is not None:
+            self._selection.keep_best()
 
     def _once(self, clock: Clock) -> tuple[dict[str, float], Collected]:
         settings, kl_coefficient = self._settings, self._controller.coefficient
@@ -146,18 +154,22 @@ class Loop:
         """Everything that a resumed run needs, beside its configuration."""
         return {
             "update": self.update,
+            "is_over": self._is_over,
             "skipped": self._skipped,
             "controller": self._controller.state(),
             "policy": self._collector.policy.state(),
             "value": self._collector.value.state(),
+            "selection": None if self._selection is None else self._selection.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
-        self.update, self._skipped = state["update"], state["skipped"]
+        self.update, self._skipped, self._is_over = state["update"], state["skipped"], state["is_over"]
         self._controller.restore(state["controller"])
         self._collector.policy.restore(state["policy"])
         self._collector.value.restore(state["value"])
+        if self._selection is not None:
+            self._selection.restore(state["selection"])
 
 
 def full_state(value: Any) -> Any:

@@ -98,6 +98,18 @@ class RewardEntry(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectionSpec(Spec):
+    """Which update's policy is kept: every `every` updates `judge`, a reward source that pays nothing, scores
+    its answers to at most `prompts` held-out prompts. The best score within `kl_cap` nats per answer counts.
+    """
+
+    every: PositiveInt
+    judge: Plugin
+    kl_cap: Positive | None = None
+    prompts: PositiveInt = 256
+
+
+@dataclass(frozen=True, kw_only=True)
 class PpoSpec(BatchSpec):
     """Let the policy answer, score the answers, and make the better ones likelier, near the reference.
 
@@ -128,11 +140,17 @@ class PpoSpec(BatchSpec):
     aggregation: Literal["token_mean", "seq_mean_token_mean", "seq_mean_token_sum_norm"] = "token_mean"
     stop_kl: Positive | None = None
     value_warmup_updates: NonNegativeInt = 0
+    selection: SelectionSpec | None = None
     policy_optimizer: OptimizerSpec
     value_optimizer: OptimizerSpec
 
     def __post_init__(self) -> None:
-        if found := [*self._reward_problems(), *self._batch_problems(), *self._decoding_problems()]:
+        if found := [
+            *self._reward_problems(),
+            *self._selection_problems(),
+            *self._batch_problems(),
+            *self._decoding_problems(),
+        ]:
             raise ValueError("\n".join(found))
 
     def _reward_problems(self) -> Iterator[str]:
@@ -142,6 +160,16 @@ class PpoSpec(BatchSpec):
             yield from (f"rewards.{name}.source: {problem}" for problem in entry.source.missing_arguments())
         for name, plugin in self.measured.items():
             yield from (f"measured.{name}: {problem}" for problem in plugin.missing_arguments())
+
+    def _selection_problems(self) -> Iterator[str]:
+        if self.selection is None:
+            return
+        judge = self.selection.judge
+        yield from (f"selection.judge: {problem}" for problem in judge.missing_arguments())
+        if any(entry.source == judge for entry in self.rewards.values()):
+            yield "selection.judge: it is what the policy is paid by, which rises in any case; choose another"
+        if not self.data.held_out:
+            yield "selection: needs held-out prompts: set data.held_out (corpus.<name>.held_out) above 0"
 
     def _batch_problems(self) -> Iterator[str]:
         if self.batch_size % self.minibatches:

@@ -5,7 +5,8 @@ Writes  model/, value/, adapter/, metrics.jsonl, samples.jsonl, data.json, check
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
@@ -22,13 +23,15 @@ from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
 from align.ppo.models import Models, build_models
-from align.ppo.prompts import PromptPlan, fitting
+from align.ppo.prompts import Asked, PromptPlan, fitting
 from align.ppo.saving import Saver, resume, save_models
 from align.ppo.schedule import Schedule
 from align.ppo.score import WeightedSource, score_completions
+from align.ppo.selection import FIRST_EPISODE, Selection
 from align.ppo.shaping import Shaping
 from align.ppo.spec import KlSpec, PpoSpec
 from align.ppo.update import Updater, UpdateSettings
+from align.runtime import group
 from align.runtime.processes import rank
 from align.runtime.stage_io import StageIO
 
@@ -83,16 +86,20 @@ def _loop(
         value=spec.value_optimizer,
         value_warmup_updates=spec.value_warmup_updates,
     )
+    plan, held_out = _prompts(spec, io, tokenizer, policy)
+    collector = _collector(spec, io, tokenizer, models, sources)
+    journal = Journal(io.output, spec.updates, io.settings.log_every_steps)
     return Loop(
         settings,
-        prompts=_prompts(spec, io, tokenizer, policy),
-        collector=_collector(spec, io, tokenizer, models, sources),
+        prompts=plan,
+        collector=collector,
         updater=Updater(models.policy, models.value, _update_settings(spec, io)),
         controller=_controller(spec.kl),
         shaping=shaping,
         schedule=schedule,
-        log=Journal(io.output, spec.updates, io.settings.log_every_steps),
+        log=journal,
         save=Saver(io),
+        selection=_selection(spec, io, collector, held_out, journal),
     )
 
 
@@ -118,12 +125,18 @@ def _collector(
 
 def _prompts(
     spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel
-) -> PromptPlan:
+) -> tuple[PromptPlan, list[Asked]]:
+    """What is asked in training, in order, and what is held out for the judge."""
     loaded = load_rows(spec.data, Prompt, io.outputs, control_tokens=tokenizer.all_special_tokens)
     context = getattr(policy.config.get_text_config(), "max_position_embeddings", None)
     bounds = [] if context is None else [context - spec.decoding.max_new_tokens]
     bounds += [] if spec.max_prompt_tokens is None else [spec.max_prompt_tokens]
     prompts, tokens = fitting(loaded.train, tokenizer, min(bounds, default=None))
+    held_out = []
+    if spec.selection is not None:
+        chosen, ids = fitting(loaded.held_out[: spec.selection.prompts], tokenizer, min(bounds, default=None))
+        pairs = enumerate(zip(chosen, ids, strict=True), start=FIRST_EPISODE)
+        held_out = [Asked(prompt, tuple(tokens), number) for number, (prompt, tokens) in pairs]
     report = {
         "loaded": loaded.report.as_dict(),
         "prompts": {"kept": len(prompts), "too_long": len(loaded.train) - len(prompts)},
@@ -132,7 +145,22 @@ def _prompts(
         sys.stdout.write("\n".join([*loaded.report.lines(), f"{len(prompts)} prompts kept", ""]))
         io.output.path.mkdir(parents=True, exist_ok=True)
         write_json(io.output.data, report)
-    return PromptPlan(prompts, tokens, spec.seed)
+    return PromptPlan(prompts, tokens, spec.seed), held_out
+
+
+def _selection(
+    spec: PpoSpec, io: StageIO, collector: Collector, held_out: Sequence[Asked], journal: Journal
+) -> Selection | None:
+    if spec.selection is None:
+        return None
+    judge = WeightedSource(spec.selection.judge.located(io.locate).build())
+    return Selection(
+        replace(collector, sources={"judge": judge}, measured={}),
+        held_out[rank() :: group.size()],
+        every=spec.selection.every,
+        kl_cap=spec.selection.kl_cap,
+        log=journal.held_out,
+    )
 
 
 def _update_settings(spec: PpoSpec, io: StageIO) -> UpdateSettings:

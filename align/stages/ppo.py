@@ -40,6 +40,13 @@ class Ppo(PpoSpec):
                 problems.append(
                     f"rewards.{name}: {entry.source.target} is the ruler; put it under `measured`"
                 )
+        if self.selection is not None:
+            judge = self.selection.judge
+            problems += reward_problems("judge", judge, (), io.locate)
+            if not getattr(judge.resolve(), "is_for_training", True):
+                problems.append(
+                    f"selection.judge: {judge.target} is the ruler; what it chose it cannot measure"
+                )
         for name, spec in (("policy", self.policy), ("value", self.value)):
             if spec is not None:
                 problems += tokenizer_problems(name, spec, io.locate(spec.path))

@@ -213,3 +213,37 @@ def test_scores_are_paid_relative_to_demonstrations_and_values_start_alike(
     torch.testing.assert_close(head, before / usual.std(correction=0), rtol=1e-4, atol=1e-6)
     shift = json.loads((io.output.path / "value" / "config.json").read_text())["value_shift"]
     assert shift == pytest.approx(float(-usual.mean() / usual.std(correction=0)), rel=1e-4)
+
+
+def test_the_weights_that_a_judge_likes_best_are_kept(
+    place: Place, tiny_model: Path, prompt_data: DataSpec
+) -> None:
+    """The policy is paid for long answers; the judge, who wants short ones, keeps it from going far."""
+    data = replace(prompt_data, held_out=4)
+    judge = {"_target_": "align.rewards.rules.LengthReward", "per_character": -0.1}
+    flat = {"learning_rate": 2e-3, "final": 1.0}  # a shorter run then takes the same steps
+    optimizers = {"policy_optimizer": flat, "value_optimizer": flat}
+    stage = stage_of(data, tiny_model, updates=8, selection={"every": 2, "judge": judge}, **optimizers)
+    io, shorter = place("ppo"), place("until_best")
+    assert stage.check(io) == []
+    stage.run(io)
+
+    rows = [row for row in read_metrics(io.output.metrics) if row["split"] == "held_out"]
+    assert [row["step"] for row in rows] == [2, 4, 6, 8]
+    best = max(rows, key=lambda row: row["objective/score"])["step"]
+    assert {row["selection/update"] for row in rows if row["step"] >= best} == {best}
+    assert best < 8
+
+    replace(stage, updates=best, selection=None).run(shorter)  # and the judge has changed no random number
+    kept, trained = (load_file(out.output.model / "model.safetensors") for out in (io, shorter))
+    assert all(torch.equal(kept[name], trained[name]) for name in kept)
+
+
+def test_a_judge_that_pays_is_refused(prompt_data: DataSpec, tiny_model: Path) -> None:
+    with pytest.raises(ValidationError, match="choose another"):
+        stage_of(
+            replace(prompt_data, held_out=4), tiny_model, selection={"every": 2, "judge": LONG["source"]}
+        )
+    with pytest.raises(ValidationError, match="held_out"):
+        judge = {"_target_": "align.rewards.rules.LengthReward", "per_character": -0.1}
+        stage_of(prompt_data, tiny_model, selection={"every": 2, "judge": judge})

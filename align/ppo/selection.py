@@ -1,0 +1,90 @@
+"""Selection: which update's policy is kept, as a judge that pays nothing finds on held-out prompts.
+
+The score that is optimised rises whether the policy gets better or not, so it never decides.
+Source  Gao et al. 2022, "Scaling laws for reward model overoptimization", arXiv:2210.10760
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from align.ppo.advantage import masked
+from align.ppo.collect import Clock, Collector
+from align.ppo.diagnostics import episode_mean
+from align.ppo.kl import token_kl
+from align.ppo.prompts import Asked
+
+# Held-out episodes are numbered from here: no training episode has their random numbers.
+FIRST_EPISODE = 2**40
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judge found: its mean score, and how far the policy has gone, in nats per completion."""
+
+    score: float
+    kl: float
+
+
+class Selection:
+    """Looks every `every` updates and keeps the weights with the best score among those within `kl_cap`."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        asked: Sequence[Asked],
+        *,
+        every: int,
+        kl_cap: float | None,
+        log: Callable[[int, dict[str, float]], None],
+    ) -> None:
+        self._collector = collector
+        self._asked = asked
+        self._every = every
+        self._kl_cap = kl_cap
+        self._log = log
+        self._best: dict[str, Any] | None = None
+
+    def consider(self, update: int, *, is_last: bool) -> None:
+        """Judge the policy as it is after an update, where it is time to."""
+        if update % self._every and not is_last:
+            return
+        found = self._judge()
+        is_within = self._kl_cap is None or found.kl <= self._kl_cap
+        if is_within and (self._best is None or found.score > self._best["score"]):
+            weights = {
+                name: weight.detach().clone()
+                for name, weight in self._collector.policy.state()["weights"].items()
+            }
+            self._best = {"update": update, "score": found.score, "weights": weights}
+        chosen = -1 if self._best is None else self._best["update"]
+        self._log(
+            update, {"objective/score": found.score, "objective/kl": found.kl, "selection/update": chosen}
+        )
+
+    @torch.no_grad()
+    def _judge(self) -> Judged:
+        rollout = self._collector.collect(self._asked, Clock()).rollout
+        kl = token_kl(rollout.old_logprobs, rollout.reference_logprobs, rollout.mask)
+        sums = masked(kl, rollout.mask).sum(dim=1)
+        return Judged(episode_mean(rollout.scores, rollout.valid), episode_mean(sums, rollout.valid))
+
+    def keep_best(self) -> int | None:
+        """Give the policy its best weights: of which update, None where no update was within the cap."""
+        if self._best is None:
+            return None
+        weights = dict(self._collector.policy.module.named_parameters())
+        with torch.no_grad():
+            for name, value in self._best["weights"].items():
+                weights[name].copy_(value)
+        return int(self._best["update"])
+
+    def state(self) -> dict[str, Any] | None:
+        """What a checkpoint must hold."""
+        return self._best
+
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Go on from what `state` returned."""
+        self._best = state
