@@ -25,7 +25,6 @@ from align.ppo.update import Updater, UpdateStats
 from align.runtime import group
 from align.runtime.processes import rank
 
-MOST_INVALID = 0.1  # share of episodes without a finite score that is borne
 MOST_SKIPPED = 3  # updates in a row whose every policy step had a gradient that was not finite
 
 
@@ -43,6 +42,7 @@ class LoopSettings:
     gae_lambda: float
     whiten: bool
     kl_cap: float | None
+    max_invalid: float
     seed: int
 
 
@@ -79,7 +79,6 @@ class Loop:
         self._skipped = 0
         self._is_over = False
         self.update = 0
-        self.updates = settings.updates
         self.updates = settings.updates
 
     def run(self) -> None:
@@ -138,9 +137,10 @@ class Loop:
 
     def _refuse_broken(self, metrics: dict[str, float], stats: UpdateStats) -> None:
         invalid = metrics["rollout/invalid_fraction"]
-        if invalid > MOST_INVALID:
+        if invalid > self._settings.max_invalid:
             raise TrainingBroke(
-                f"{invalid:.0%} of the scores at update {self.update + 1} are not finite: look at `rewards`"
+                f"{invalid:.0%} of the scores at update {self.update + 1} are not finite, more than max_invalid "
+                f"({self._settings.max_invalid:.0%}) allows: look at `rewards`"
             )
         steps = [*stats.policy_steps, *stats.value_steps]
         self._skipped = self._skipped + 1 if steps and not any(step.taken for step in steps) else 0

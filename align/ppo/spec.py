@@ -116,7 +116,8 @@ class PpoSpec(BatchSpec):
     `batch_size` is episodes per rollout, of which every epoch makes `minibatches` optimiser steps. The
     reference is the policy before training. Without `value` the value model starts as the policy with a head
     that says 0. `measured` sources are logged and never paid. `stop_kl` ends an update once a minibatch's
-    policy is so far from the one that answered.
+    policy is so far from the one that answered. Episodes without a finite score count nowhere; more than
+    `max_invalid` of them end the run.
     """
 
     policy: ModelSpec
@@ -140,6 +141,7 @@ class PpoSpec(BatchSpec):
     aggregation: Literal["token_mean", "seq_mean_token_mean", "seq_mean_token_sum_norm"] = "token_mean"
     stop_kl: Positive | None = None
     value_warmup_updates: NonNegativeInt = 0
+    max_invalid: Fraction = 0.1
     selection: SelectionSpec | None = None
     policy_optimizer: OptimizerSpec
     value_optimizer: OptimizerSpec

@@ -77,6 +77,7 @@ def _loop(
         gae_lambda=spec.gae_lambda,
         whiten=spec.whiten,
         kl_cap=spec.kl.cap,
+        max_invalid=spec.max_invalid,
         seed=spec.seed,
     )
     schedule = Schedule(

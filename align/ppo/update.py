@@ -110,7 +110,7 @@ class Updater:
             stats.policy_steps.append(self._policy.step(shares[0]))
         stats.value_steps.append(self._value.step(shares[1]))
         own_kl = stats.sums.get(APPROX_KL, 0.0) - before
-        return float(group.total(torch.tensor(own_kl, dtype=torch.float64)) / counts[1])
+        return float(group.total(torch.tensor(own_kl, dtype=torch.float64)) / counts[1].clamp(min=1))
 
     def _microbatch(
         self,

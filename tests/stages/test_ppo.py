@@ -247,3 +247,26 @@ def test_a_judge_that_pays_is_refused(prompt_data: DataSpec, tiny_model: Path) -
     with pytest.raises(ValidationError, match="held_out"):
         judge = {"_target_": "align.rewards.rules.LengthReward", "per_character": -0.1}
         stage_of(prompt_data, tiny_model, selection={"every": 2, "judge": judge})
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_completions_learn_to_end_where_not_ending_costs(
+    place: Place, tiny_model: Path, prompt_data: DataSpec, seed: int
+) -> None:
+    """T15: every answer scores the same, but one that is cut off is paid -1."""
+    indifferent = {"source": {"_target_": "align.rewards.rules.LengthReward", "per_character": 0.0}}
+    stage = stage_of(
+        prompt_data,
+        tiny_model,
+        seed=seed,
+        rewards={"indifferent": indifferent},
+        shaping={"missing_eos": {"mode": "replace", "value": -1}},
+        decoding={"temperature": 2.5, "max_new_tokens": 3, "seed": seed},
+        kl={"coefficient": 0.0},
+        updates=20,
+    )
+    io = place("ppo")
+    stage.run(io)
+    rows = [row for row in read_metrics(io.output.metrics) if row["split"] == "train"]
+    assert rows[0]["rollout/ended_fraction"] < 0.3
+    assert rows[-1]["rollout/ended_fraction"] > 0.9
