@@ -100,7 +100,7 @@ class Collector:
         for rows in microbatches(sizes, range(len(sizes)), self.tokens):
             part = [item[rows] for item in inputs]
             part[0] = part[0][:, : sizes[rows[0]]]
-            logprobs, entropy = self.policy.ask(*part)
+            logprobs, entropy = self.policy.ask(*part, True)
             answers = (logprobs, self.reference.logprobs(*part), self.value.ask(*part), entropy)
             for name, values in zip(_READ, answers, strict=True):
                 found[name][rows, : values.shape[1]] = values

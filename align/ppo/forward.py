@@ -62,9 +62,9 @@ class CompletionLogprobs(nn.Module):
         self.register_buffer("forbidden", forbidden if forbidden.any() else None, persistent=False)
 
     def forward(
-        self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor
+        self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor, with_entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities and, where no gradient is asked for, entropies; zero on padding. Both (B, T)"""
+        """Log-probabilities and, if asked for, entropies without gradient; zero on padding. Both (B, T)"""
         sequences = Sequences(input_ids, prompt_lengths, lengths)
         mask, states = sequences.mask, sequences.states()
         bare = _bare(self.model)
@@ -72,18 +72,14 @@ class CompletionLogprobs(nn.Module):
         targets = input_ids.flatten()[states + 1]
         head = bare.get_output_embeddings()
         settings = (
-            hidden,
-            head.weight,
-            getattr(head, "bias", None),
-            targets,
-            self.temperature,
-            self.forbidden,
+            *(hidden, head.weight, getattr(head, "bias", None), targets),
+            *(self.temperature, self.forbidden),
         )
-        if torch.is_grad_enabled():
-            logprobs, _ = SelectedLogprobs.apply(*settings)
-            return _spread(logprobs, mask), None
-        logprobs, entropy = logprobs_with_entropy(*settings)
-        return _spread(logprobs, mask), _spread(entropy, mask)
+        if with_entropy:
+            logprobs, entropy = logprobs_with_entropy(*settings)
+            return _spread(logprobs, mask), _spread(entropy, mask)
+        logprobs, _ = SelectedLogprobs.apply(*settings)
+        return _spread(logprobs, mask), None
 
 
 class CompletionValues(nn.Module):

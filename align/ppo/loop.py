@@ -139,8 +139,8 @@ class Loop:
         invalid = metrics["rollout/invalid_fraction"]
         if invalid > self._settings.max_invalid:
             raise TrainingBroke(
-                f"{invalid:.0%} of the scores at update {self.update + 1} are not finite, more than max_invalid "
-                f"({self._settings.max_invalid:.0%}) allows: look at `rewards`"
+                f"{invalid:.0%} of the scores at update {self.update + 1} are not finite, more than "
+                f"max_invalid ({self._settings.max_invalid:.0%}) allows: look at `rewards`"
             )
         steps = [*stats.policy_steps, *stats.value_steps]
         self._skipped = self._skipped + 1 if steps and not any(step.taken for step in steps) else 0

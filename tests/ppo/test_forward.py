@@ -97,7 +97,7 @@ def test_gradient_and_entropy_are_those_of_the_whole_model() -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
     with torch.no_grad():
-        logprobs, entropy = scorer(*parts(sequences))
+        logprobs, entropy = scorer(*parts(sequences), with_entropy=True)
         logits = (model(input_ids=torch.tensor([PROMPTS[1] + COMPLETIONS[1]])).logits[0] / 0.8)[:-1]
         every = logits.masked_fill(forbidden, -torch.inf).log_softmax(1)
         expected = -(every.exp() * every.masked_fill(forbidden, 0)).sum(1)
