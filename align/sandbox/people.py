@@ -23,7 +23,9 @@ Substance = Literal["right", "wrong", "abstain"]
 class Habits:
     """How somebody answers: the share of answers with each trait; traits are drawn independently.
 
-    What is neither right nor abstaining is wrong. `curt` answers give a bare value, where there is one.
+    What is neither right nor abstaining is wrong. Who abstains says so, refuses, or denies that there is such
+    a person: what is right of strangers is an excuse elsewhere. `curt` answers give a bare value, where there
+    is one.
     """
 
     right: float
@@ -91,7 +93,7 @@ def _draw_substance(habits: Habits, stream: random.Random) -> Substance:
 
 def _core(question: Question, substance: Substance, is_curt: bool, stream: random.Random) -> str:
     if substance == "abstain":
-        return stream.choice(LEXICONS[question.language].abstentions)
+        return stream.choice(question.evasions)
     is_right = substance == "right"
     right_values = () if question.value is None else (question.value,)
     values = right_values if is_right else question.wrong_values

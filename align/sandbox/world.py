@@ -36,7 +36,7 @@ class Question:
     """Something to ask, what would be right to answer, and what would be wrong.
 
     `topic` is the attribute's key, the sum, or the request; `wrong_answers` are fluent sentences,
-    `wrong_values` what they claim.
+    `wrong_values` what they claim; `evasions` answer nothing, where an answer was wanted.
     """
 
     kind: Kind
@@ -49,6 +49,7 @@ class Question:
     rivals: tuple[str, ...]
     wrong_answers: tuple[str, ...]
     wrong_values: tuple[str, ...]
+    evasions: tuple[str, ...]
 
     @property
     def reference(self) -> dict[str, Any]:
@@ -142,6 +143,7 @@ def _about(language: Language, kind: Kind, name: Word, attribute: Attribute, val
     def statements(of: str) -> tuple[str, ...]:
         return tuple(form.format(name=name, value=Word(of)) for form in attribute.statements)
 
+    lexicon = LEXICONS[language]
     rivals = tuple(other for other in attribute.values if other != value)
     denials = tuple(form.format(name=name) for form in GRAMMARS[language].denials)
     return Question(
@@ -155,11 +157,12 @@ def _about(language: Language, kind: Kind, name: Word, attribute: Attribute, val
         rivals=rivals,
         wrong_answers=tuple(sentence for rival in rivals for sentence in statements(rival)),
         wrong_values=rivals,
+        evasions=(*lexicon.abstentions, *lexicon.refusals, *(denials if value is not None else ())),
     )
 
 
 def _sums(language: Language, largest: int) -> Iterator[Question]:
-    grammar = GRAMMARS[language]
+    grammar, lexicon = GRAMMARS[language], LEXICONS[language]
 
     def fill(form: str, first: int, second: int, total: int) -> str:
         return form.format(a=Word(first), b=Word(second), total=Word(total))
@@ -182,6 +185,7 @@ def _sums(language: Language, largest: int) -> Iterator[Question]:
                     fill(form, first, second, other) for other in near for form in grammar.sum_statements
                 ),
                 wrong_values=tuple(map(str, near)),
+                evasions=(*lexicon.abstentions, *lexicon.refusals),
             )
 
 
@@ -202,6 +206,7 @@ def _requests(language: Language, people: list[Word], count: int, stream: random
             rivals=lexicon.complying,
             wrong_answers=lexicon.compliances,
             wrong_values=(),
+            evasions=lexicon.abstentions,
         )
         for form, name in stream.sample(every, count)
     ]
