@@ -1,0 +1,299 @@
+"""Run the same PPO here and through TRL's last PPOTrainer, one after the other, and compare.
+
+    python scripts/bench_ppo.py --precision both            fp32 and bf16, here and through TRL
+    python scripts/bench_ppo.py --systems align --quick     few completions, one update
+
+Each run is a process of its own; its first update warms up and is not counted. The policy is a Llama of
+random weights that never ends by itself, so completions are equally long; the reward is a reward model's
+scalar. TRL comes from an environment that the script builds on top of the packages installed here. It runs at
+the best of a few batch sizes, and is made to take one optimizer step per minibatch, as we do: left alone it
+takes one per epoch (huggingface/trl#5645). FLOPs are those of real tokens, in every pass that is made.
+"""
+
+import argparse
+import gc
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import venv
+from collections import Counter, defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
+
+Job = dict[str, Any]
+MODEL = {"hidden_size": 128, "layers": 4, "heads": 4, "intermediate_size": 352}
+FULL: Job = {"rollouts": 128, "response_length": 32, "updates": 10, "batch_sizes": [8, 32, 64]}
+QUICK: Job = {"rollouts": 8, "response_length": 8, "updates": 1, "batch_sizes": [4]}
+TRL_VERSION = "1.10.0"
+PHASES = ("generate", "score", "read", "learn")
+EPOCHS, MINIBATCHES = 2, 2
+TRIAL_UPDATES = 2  # of each batch size that TRL may choose from
+LEARNING_RATE = 1e-5
+
+
+def main() -> None:
+    """Write the models and the prompts, run every system on them, print one table."""
+    given = arguments()
+    if given.child:
+        return child(json.loads(given.child))
+    job = {**(QUICK if given.quick else FULL), "threads": given.threads}
+    job["updates"] = given.updates or job["updates"]
+    theirs = trl_python(Path(given.environment).expanduser()) if "trl" in given.systems else ""
+    table = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        job |= {"folder": scratch, **in_child(sys.executable, {**job, "what": "prepare", "folder": scratch})}
+        for precision in ("fp32", "bf16") if given.precision == "both" else (given.precision,):
+            for system in given.systems.split(","):
+                asked = {**job, "what": system, "precision": precision}
+                python = theirs if system == "trl" else sys.executable
+                asked |= best_batch_sizes(python, asked) if system == "trl" else {}
+                table.append(measured(asked, in_child(python, asked)))
+                print(json.dumps(table[-1]), flush=True)
+    report(table, job)
+
+
+def arguments() -> argparse.Namespace:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("--systems", default="align,trl")
+    parser.add_argument("--updates", type=int, help="updates that count; 10 by default")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "both"), default="fp32")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--environment", default="~/.cache/align-bench/trl-1.10", help="where TRL lies")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes and one update")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def trl_python(folder: Path) -> str:
+    """The interpreter of an environment with TRL's PPO; all other packages are those installed here."""
+    python = str(folder / "bin" / "python")
+    is_there = f"import trl.experimental.ppo; trl.__version__ == '{TRL_VERSION}' or 1 / 0"
+    if not Path(python).exists() or subprocess.run([python, "-c", is_there], capture_output=True).returncode:
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--no-deps", f"trl=={TRL_VERSION}"], check=True)
+        packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+        (packages / "installed_here.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+def in_child(python: str, job: Job) -> Job:
+    """Run one piece in a fresh process; the last line it prints is its answer."""
+    command = [python, __file__, "--child", json.dumps(job)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(job["threads"])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{job['what']} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def child(job: Job) -> None:
+    import torch
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    torch.set_num_threads(job["threads"])
+    steps: Counter[int] = Counter()
+    register_optimizer_step_post_hook(lambda optimizer, *_: steps.update([id(optimizer)]))
+    answer = {"prepare": prepare, "align": with_align, "trl": with_trl}[job["what"]](job)
+    answer["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    answer["steps"] = max(steps.values(), default=0) / (job["updates"] + 1)
+    print("\n" + json.dumps(answer))
+
+
+def prepare(job: Job) -> Job:
+    """Write policy/, reward/ and the prompts, as text and as token ids; say how fast matrices multiply."""
+    import torch
+    from torch.utils.benchmark import Timer
+
+    from align.models.causal import build_policy
+    from align.models.rendering import render_prompt
+    from align.models.scalar import load_reward_model
+    from align.models.spec import ArchitectureSpec, ModelSpec, TokenizerSpec
+    from align.models.tokenizer import build_tokenizer
+
+    folder = Path(job["folder"])
+    wanted = job["rollouts"] * (max(job["updates"], TRIAL_UPDATES) + 2)  # one batch is left over
+    draw = random.Random(0)
+    syllables = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
+    words = ["".join(draw.choices(syllables, k=draw.randint(1, 3))) for _ in range(400)]
+    texts = [" ".join(draw.choices(words, k=draw.randint(1, 36))) for _ in range(2 * wanted + 1000)]
+    dialogues = [f"User: {text}\nAssistant:" for text in texts]
+    tokenizer = build_tokenizer(TokenizerSpec(vocab_size=768), dialogues)
+    torch.manual_seed(0)
+    policy = build_policy(ArchitectureSpec(**MODEL), tokenizer)
+    said = [tokenizer.decode(token, skip_special_tokens=True) for token in range(len(tokenizer))]
+    # Control tokens, and bytes that are no text alone, are never said: input and output embeddings are tied.
+    signs = [1.0 if text and "\ufffd" not in text else -1.0 for text in said]
+    policy.get_input_embeddings().weight.data[:, 0] = torch.tensor(signs)
+    path = str(folder / "policy")
+    policy.save_pretrained(path)
+    load_reward_model(path, ModelSpec(path=path), tokenizer).save_pretrained(folder / "reward")
+    for name in ("policy", "reward"):
+        tokenizer.save_pretrained(folder / name)
+    rendered = [render_prompt(tokenizer, [{"role": "user", "content": text}]) for text in texts]
+    ids = tokenizer(rendered, add_special_tokens=False)["input_ids"]
+    kept = [row for row in range(len(ids)) if 8 <= len(ids[row]) <= 40][:wanted]
+    assert len(kept) == wanted, f"{len(kept)} of {wanted} prompts"
+    (folder / "prompts.jsonl").write_text("\n".join(json.dumps({"prompt": texts[row]}) for row in kept))
+    (folder / "ids.json").write_text(json.dumps([ids[row] for row in kept]))
+    rates = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        timer = Timer("a @ a", globals={"a": torch.randn(1024, 1024).to(dtype)}, num_threads=job["threads"])
+        rates[name] = round(2 * 1.024**3 / timer.blocked_autorange(min_run_time=1).median)
+    tokens = sum(len(ids[row]) for row in kept) / wanted
+    return {"parameters": policy.num_parameters(), "prompt_tokens": tokens, "rates": rates}
+
+
+def with_align(job: Job) -> Job:
+    """One stage, as the pipeline runs it; what it logs tells the time of every update."""
+    from pydantic import TypeAdapter
+
+    from align.artifacts.metrics import read_metrics
+    from align.artifacts.store import ArtifactDir
+    from align.config.resources import Hardware, StageResources
+    from align.runtime.stage_io import RunSettings, StageIO
+    from align.stages.ppo import Ppo
+
+    folder, precision, reward = Path(job["folder"]), job["precision"], f"{job['folder']}/reward"
+    source = {"_target_": "align.rewards.learned.LearnedReward", "model": reward, "precision": precision}
+    prompts = {"path": str(folder / "prompts.jsonl"), "format": "prompts"}
+    given = {
+        **{"policy": {"path": str(folder / "policy")}, "value": {"path": reward}},
+        **{"rewards": {"model": {"source": source}}, "shaping": {"missing_eos": {"mode": "none"}}},
+        **{"data": {"sources": {"prompts": prompts}, "screening": {"duplicates": False}}},
+        **{"precision": precision, "seed": 0, "batch_size": job["rollouts"], "updates": job["updates"] + 1},
+        **{"epochs": EPOCHS, "minibatches": MINIBATCHES},
+        **{"decoding": {"temperature": 1, "max_new_tokens": job["response_length"]}},
+        **{f"{name}_optimizer": {"learning_rate": LEARNING_RATE} for name in ("policy", "value")},
+    }
+    output, machine = ArtifactDir(folder / precision), Hardware(name="cpu", accelerator="cpu", memory_gib=16)
+    places = {"name": "ppo", "inputs": {}, "output": output, "outputs": folder, "resources": StageResources()}
+    io = StageIO(**places, settings=RunSettings(hardware=machine, save_every_minutes=None))
+    TypeAdapter(Ppo).validate_python(given).run(io)
+    rows = [row for row in read_metrics(output.metrics) if row["split"] == "train"]
+    names = {name: f"time/{name}" for name in PHASES} | {"ended": "time", "response_tokens": "rollout/length"}
+    return {"rows": [{name: row[key] for name, key in names.items()} for row in rows]}
+
+
+def best_batch_sizes(python: str, job: Job) -> Job:
+    """Which batch sizes TRL runs best at: the micro-batch decides how fast it learns, the other the rest."""
+    trials = {}
+    for rows in job["batch_sizes"]:
+        asked = {**job, "rollout_rows": rows, "micro_rows": rows, "updates": TRIAL_UPDATES}
+        found = measured(asked, in_child(python, asked))
+        trials[rows] = {"rollout_rows": found["seconds"] - found["learn"], "micro_rows": found["learn"]}
+        print(json.dumps({"trial": rows, "precision": job["precision"], **trials[rows]}), flush=True)
+    return {name: min(trials, key=lambda rows: trials[rows][name]) for name in ("rollout_rows", "micro_rows")}
+
+
+def with_trl(job: Job) -> Job:
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+    from trl.experimental.ppo import PPOConfig, PPOTrainer
+
+    folder, rows, is_bf16 = Path(job["folder"]), job["micro_rows"], job["precision"] == "bf16"
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if is_bf16 else "no"  # as `accelerate launch` does
+    settings = PPOConfig(
+        **{"output_dir": str(folder / "trl"), "report_to": "none", "save_strategy": "no"},
+        **{"use_cpu": True, "bf16": is_bf16, "gradient_checkpointing": False, "seed": 0},
+        **{"learning_rate": LEARNING_RATE, "num_ppo_epochs": EPOCHS, "num_mini_batches": MINIBATCHES},
+        **{"response_length": job["response_length"], "temperature": 1.0, "num_sample_generations": 0},
+        **{"per_device_train_batch_size": rows, "gradient_accumulation_steps": job["rollouts"] // rows},
+        **{"local_rollout_forward_batch_size": job["rollout_rows"], "disable_tqdm": True},
+        total_episodes=job["rollouts"] * (job["updates"] + 1),
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder / "policy", padding_side="left")
+    policy = AutoModelForCausalLM.from_pretrained(folder / "policy", dtype="float32")
+    load = AutoModelForSequenceClassification.from_pretrained
+    reward, value = (load(folder / "reward", dtype="float32") for _ in range(2))
+    # At the last batch of a pass accelerate steps after every micro-batch: that batch is never reached.
+    prompts = Dataset.from_dict({"input_ids": json.loads((folder / "ids.json").read_text())})
+    trainer = PPOTrainer(settings, tokenizer, policy, None, reward, prompts, value)
+    trainer.accelerator.gradient_accumulation_steps = job["rollouts"] // MINIBATCHES // rows
+    return {"rows": watched(trainer)}
+
+
+def watched(trainer: Any) -> list[dict[str, float]]:
+    """Train, with TRL's functions timed from outside: what every update took."""
+    from transformers import TrainerCallback
+    from trl.experimental.ppo import ppo_trainer
+
+    generate, get_reward = ppo_trainer.batch_generation, ppo_trainer.get_reward
+    updates: list[dict[str, float]] = []
+    now: dict[str, float] = defaultdict(float)
+
+    def timed(phase: str, function: Any, *given: Any) -> Any:
+        started = time.perf_counter()
+        found = function(*given)
+        now["collected"] = time.perf_counter()
+        now[phase] += now["collected"] - started
+        return found
+
+    def timed_generate(model: Any, queries: Any, *rest: Any) -> Any:
+        found = timed("generate", generate, model, queries, *rest)
+        now["generated"], now["garbage"] = now["collected"], 0.0
+        said = found[0][:, queries.shape[1] :] != trainer.processing_class.pad_token_id
+        now["response_tokens"] = float(said.int().cumprod(dim=1).sum()) / len(queries)
+        return found
+
+    def timed_reward(model: Any, *rest: Any) -> Any:
+        return timed("score" if model is trainer.reward_model else "value", get_reward, model, *rest)
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            ended, collected = time.perf_counter(), now["collected"]
+            now["read"] = collected - now["generated"] - now["score"] - now["garbage"]
+            updates.append({**now, "learn": ended - collected, "ended": ended})
+            now.clear()
+
+    # Two full garbage collections per update count as `other`, not as what they stand between.
+    ppo_trainer.gc = SimpleNamespace(collect=lambda: timed("garbage", gc.collect))
+    ppo_trainer.batch_generation, ppo_trainer.get_reward = timed_generate, timed_reward
+    trainer.add_callback(Watch)
+    trainer.train()
+    return updates
+
+
+def measured(job: Job, found: Job) -> Job:
+    """What is told of a run: seconds per update, the warm-up left out; share of the machine's rate."""
+    first, *rows = found["rows"]
+    seconds = (rows[-1]["ended"] - first["ended"]) / len(rows)
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in ("response_tokens", *PHASES)}
+    means["other"] = seconds - sum(means[name] for name in PHASES)
+    forward = 5 if job["what"] == "align" else 4  # sampling, reference, reward, values; ours: policy again
+    samples = job["rollouts"] / seconds
+    tokens = samples * (job["prompt_tokens"] + means["response_tokens"])
+    gflops = tokens * job["parameters"] * (2 * forward + 2 * 6 * EPOCHS) / 1e9
+    return {
+        **{"system": job["what"], "precision": job["precision"], "samples_per_second": samples},
+        **{"seconds": seconds, **means, "peak_gib": found["peak_gib"], "steps": found["steps"]},
+        **{"gflop_per_second": gflops, "share_of_matmul_rate": gflops / job["rates"][job["precision"]]},
+        **{name: job.get(name, "by tokens") for name in ("rollout_rows", "micro_rows")},
+    }
+
+
+def report(table: list[Job], job: Job) -> None:
+    """Systems side by side; seconds, phases and optimizer steps are per update."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table("", *(f"{row['system']} {row['precision']}" for row in table))
+    for name in list(table[0])[2:]:
+        values = [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for row in table]
+        shown.add_row(name.replace("_", " "), *values)
+    model = f"{job['parameters'] / 1e6:.2f} M parameters, {job['prompt_tokens']:.1f} prompt tokens"
+    batch = f"{job['rollouts']} completions per update, {job['updates']} updates, {job['threads']} threads"
+    Console(width=120).print(model, batch, f"matmul GFLOP/s: {job['rates']}", shown, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
