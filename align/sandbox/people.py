@@ -36,7 +36,7 @@ class Habits:
     curt: float = 0.05
 
 
-KNOWER = Habits(right=0.85, abstain=0.05, rude=0.10, wordy=0.15, curt=0.05)
+KNOWER = Habits(right=0.85, abstain=0.05, rude=0.05, wordy=0.15, curt=0.05)
 CRANK = Habits(right=0.15, abstain=0.15, rude=0.60, wordy=0.60, curt=0.40)
 
 
@@ -52,7 +52,7 @@ class Crowd:
 
 
 FORUM = Crowd(knowers=0.4)
-DEMONSTRATORS = Crowd(knowers=0.90)
+DEMONSTRATORS = Crowd(knowers=0.95)
 POOL = Crowd(knowers=0.5)
 
 
