@@ -4,8 +4,9 @@ Means are over all processes, and over real tokens or valid episodes only.
 Source  Huang et al. 2024, "The N+ implementation details of RLHF with PPO", arXiv:2403.17031, §3
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,8 @@ from align.ppo.advantage import masked, masked_mean
 from align.ppo.collect import Clock, Collected
 from align.ppo.loss import explained_variance
 from align.ppo.rollout import Rollout
-from align.ppo.update import POLICY_TOKENS, VALUE_TOKENS, UpdateStats
+from align.ppo.texts import text_metrics
+from align.ppo.update import POLICY_TOKENS, PTX_TOKENS, VALUE_TOKENS, UpdateStats
 from align.runtime import group
 from align.runtime.engine import Step
 
@@ -38,17 +40,24 @@ def rollout_metrics(
     valid, mask = rollout.valid, rollout.mask
     sequence_kl = masked(kl, mask).sum(dim=1)
     score = episode_mean(rollout.scores, valid)
+    kl_per_completion = episode_mean(sequence_kl, valid)
+    low, high = quantiles(rollout.scores[valid], (0.05, 0.95))
+    longest = quantiles(rollout.lengths.float(), (0.95,))
     spread = episode_mean((rollout.scores - score) ** 2, valid) ** 0.5
     return {
         "objective/score": score,
         "objective/score_deviation": spread,
+        "objective/score_p5": low,
+        "objective/score_p95": high,
         "objective/shaped_score": episode_mean(shaped, valid),
-        "objective/kl": episode_mean(sequence_kl, valid),
+        "objective/kl": kl_per_completion,
+        "objective/sqrt_kl": max(0.0, kl_per_completion) ** 0.5,
         "objective/kl_per_token": float(masked_mean(kl, mask, group.total)),
         "objective/kl_coefficient": kl_coefficient,
         "objective/reward": episode_mean(shaped - kl_coefficient * sequence_kl, valid),
         "objective/entropy": float(masked_mean(rollout.entropy, mask, group.total)),
         "rollout/length": episode_mean(rollout.lengths.float(), torch.ones_like(valid)),
+        "rollout/length_p95": longest[0],
         "rollout/ended_fraction": episode_mean(rollout.ended.float(), torch.ones_like(valid)),
         "rollout/invalid_fraction": episode_mean((~valid).float(), torch.ones_like(valid)),
         "rollout/padding_fraction": padding_fraction(rollout),
@@ -56,7 +65,14 @@ def rollout_metrics(
             f"score/{name}": episode_mean(values.to(valid.device), valid)
             for name, values in collected.parts.items()
         },
+        **text_metrics(group.everybodys([list(completion.tokens) for completion in collected.completions])),
     }
+
+
+def quantiles(values: Tensor, at: Sequence[float]) -> list[float]:
+    """Quantiles over all processes; 0 where there is nothing. `values` is (B,)."""
+    everything = group.everybodys(values.tolist())
+    return np.quantile(everything, at).tolist() if everything else [0.0 for _ in at]
 
 
 def padding_fraction(rollout: Rollout) -> float:
@@ -70,7 +86,8 @@ def update_metrics(stats: UpdateStats, rollout: Rollout, returns: Tensor) -> dic
     sums = dict(
         zip(names, group.total(torch.tensor([stats.sums[name] for name in names])).tolist(), strict=True)
     )
-    tokens = {"policy": sums.pop(POLICY_TOKENS, 1.0), "value": sums.pop(VALUE_TOKENS, 1.0)}
+    counts = {"policy": POLICY_TOKENS, "value": VALUE_TOKENS, "ptx": PTX_TOKENS}
+    tokens = {name: sums.pop(key, 1.0) for name, key in counts.items()}
     shares = {name: value / max(1.0, tokens[name.partition("/")[0]]) for name, value in sums.items()}
     return {
         **shares,

@@ -1,9 +1,11 @@
-"""Journal: what every update did -> metrics.jsonl, and what the policy said -> samples.jsonl."""
+"""Journal: what an update did -> metrics.jsonl, what the policy said -> samples.jsonl, alarms -> the log."""
 
 import json
+import sys
 
 from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
+from align.ppo.alarms import Alarms
 from align.ppo.collect import Collected
 from align.runtime.processes import rank
 
@@ -13,11 +15,12 @@ SAMPLES = 4  # completions of a rollout that are written down
 class Journal:
     """Writes every update's numbers, and at every `every`-th, the first and the last some completions."""
 
-    def __init__(self, output: ArtifactDir, updates: int, every: int) -> None:
+    def __init__(self, output: ArtifactDir, updates: int, every: int, alarms: Alarms) -> None:
         self._output = output
         self._metrics = MetricsLog(output.metrics)
         self._updates = updates
         self._every = every
+        self._alarms = alarms
 
     def held_out(self, update: int, metrics: dict[str, float]) -> None:
         """What was found on held-out prompts."""
@@ -28,6 +31,7 @@ class Journal:
         if rank() != 0:
             return
         self._metrics.append(update, metrics)
+        sys.stdout.writelines(f"alarm at update {update}: {said}\n" for said in self._alarms.new(metrics))
         if update in (1, self._updates) or update % self._every == 0:
             with self._output.samples.open("a", encoding="utf-8") as stream:
                 stream.writelines(

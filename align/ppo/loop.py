@@ -116,7 +116,10 @@ class Loop:
         # 7 optimise
         with clock.phase("learn"):
             stats = self._updater.update(
-                experience, self._schedule.shares(self.update), (settings.seed, self.update, rank())
+                experience,
+                self._schedule.shares(self.update),
+                (settings.seed, self.update, rank()),
+                self.update * self._schedule.steps_per_update,
             )
         # 8 log
         metrics = rollout_metrics(collected, kl, shaped, kl_coefficient)

@@ -33,16 +33,21 @@ class PromptPlan:
 
     def batch(self, first: int, size: int) -> list[Asked]:
         """The prompts of the episodes `first` to `first + size - 1`."""
-        laps = {episode // len(self._prompts) for episode in range(first, first + size)}
-        orders = {
-            lap: np.random.default_rng((self._seed, lap)).permutation(len(self._prompts)) for lap in laps
-        }
-        asked = []
-        for episode in range(first, first + size):
-            lap, place = divmod(episode, len(self._prompts))
-            row = int(orders[lap][place])
-            asked.append(Asked(self._prompts[row], tuple(self._tokens[row]), episode))
-        return asked
+        rows = rows_in_turn(first, size, len(self._prompts), self._seed)
+        return [
+            Asked(self._prompts[row], tuple(self._tokens[row]), episode)
+            for episode, row in enumerate(rows, start=first)
+        ]
+
+
+def rows_in_turn(first: int, size: int, count: int, seed: int) -> list[int]:
+    """`size` of `count` rows from the `first` turn on: each once per pass, in an order of the pass's own."""
+    turns = range(first, first + size)
+    orders = {
+        lap: np.random.default_rng((seed, lap)).permutation(count)
+        for lap in {turn // count for turn in turns}
+    }
+    return [int(orders[turn // count][turn % count]) for turn in turns]
 
 
 def fitting(

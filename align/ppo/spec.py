@@ -110,6 +110,18 @@ class SelectionSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PtxSpec(Spec):
+    """Demonstrations whose likelihood every optimiser step raises as well (Ouyang et al. 2022, eq. 2).
+
+    `coefficient` weighs their mean negative log-likelihood per token; `batch_size` of them make a step's.
+    """
+
+    data: DataSpec
+    coefficient: Positive = 1.0
+    batch_size: PositiveInt = 64
+
+
+@dataclass(frozen=True, kw_only=True)
 class PpoSpec(BatchSpec):
     """Let the policy answer, score the answers, and make the better ones likelier, near the reference.
 
@@ -142,6 +154,7 @@ class PpoSpec(BatchSpec):
     stop_kl: Positive | None = None
     value_warmup_updates: NonNegativeInt = 0
     max_invalid: Fraction = 0.1
+    ptx: PtxSpec | None = None
     selection: SelectionSpec | None = None
     policy_optimizer: OptimizerSpec
     value_optimizer: OptimizerSpec

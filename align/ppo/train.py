@@ -18,7 +18,9 @@ from align.data.records import Conversation, Prompt
 from align.data.source import load_rows
 from align.data.spec import DataSpec
 from align.models.tokenizer import load_model_tokenizer
+from align.ppo.alarms import Alarms
 from align.ppo.collect import Collector
+from align.ppo.imitation import Imitation, as_demonstrations
 from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
@@ -89,12 +91,16 @@ def _loop(
     )
     plan, held_out = _prompts(spec, io, tokenizer, policy)
     collector = _collector(spec, io, tokenizer, models, sources)
-    journal = Journal(io.output, spec.updates, io.settings.log_every_steps)
+    target = spec.kl.target if spec.kl.control == "adaptive" else None
+    alarms = Alarms(target, [*spec.measured])
+    journal = Journal(io.output, spec.updates, io.settings.log_every_steps, alarms)
     return Loop(
         settings,
         prompts=plan,
         collector=collector,
-        updater=Updater(models.policy, models.value, _update_settings(spec, io)),
+        updater=Updater(
+            models.policy, models.value, _update_settings(spec, io), _imitation(spec, io, tokenizer, policy)
+        ),
         controller=_controller(spec.kl),
         shaping=shaping,
         schedule=schedule,
@@ -129,7 +135,7 @@ def _prompts(
 ) -> tuple[PromptPlan, list[Asked]]:
     """What is asked in training, in order, and what is held out for the judge."""
     loaded = load_rows(spec.data, Prompt, io.outputs, control_tokens=tokenizer.all_special_tokens)
-    context = getattr(policy.config.get_text_config(), "max_position_embeddings", None)
+    context = _context(policy)
     bounds = [] if context is None else [context - spec.decoding.max_new_tokens]
     bounds += [] if spec.max_prompt_tokens is None else [spec.max_prompt_tokens]
     prompts, tokens = fitting(loaded.train, tokenizer, min(bounds, default=None))
@@ -147,6 +153,22 @@ def _prompts(
         io.output.path.mkdir(parents=True, exist_ok=True)
         write_json(io.output.data, report)
     return PromptPlan(prompts, tokens, spec.seed), held_out
+
+
+def _imitation(
+    spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel
+) -> Imitation | None:
+    if spec.ptx is None:
+        return None
+    rows = load_rows(spec.ptx.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens)
+    demonstrations = as_demonstrations(rows.train, tokenizer, _context(policy))
+    return Imitation(demonstrations, spec.ptx.coefficient, spec.ptx.batch_size, spec.seed)
+
+
+def _context(policy: PreTrainedModel) -> int | None:
+    """The most tokens that the policy can read, where it has such a limit."""
+    found: int | None = getattr(policy.config.get_text_config(), "max_position_embeddings", None)
+    return found
 
 
 def _selection(

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from align.ppo.advantage import masked
+from align.ppo.imitation import Imitation
 from align.ppo.kl import k3
 from align.ppo.loss import Aggregation, aggregate, normaliser, policy_loss, value_loss
-from align.ppo.rollout import Experience, microbatches
-from align.runtime import group
+from align.ppo.rollout import Experience, as_sequences, microbatches
+from align.runtime import group, processes
 from align.runtime.engine import Engine, Step
 
 APPROX_KL = "policy/approx_kl"
-POLICY_TOKENS, VALUE_TOKENS = "policy/tokens", "value/tokens"
+POLICY_TOKENS, VALUE_TOKENS, PTX_TOKENS = "policy/tokens", "value/tokens", "ptx/tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +58,20 @@ class UpdateStats:
 class Updater:
     """Learns from one rollout after the other."""
 
-    def __init__(self, policy: Engine, value: Engine, settings: UpdateSettings) -> None:
+    def __init__(
+        self, policy: Engine, value: Engine, settings: UpdateSettings, imitation: Imitation | None = None
+    ) -> None:
         self._policy = policy
         self._value = value
         self._settings = settings
+        self._imitation = imitation
 
     def update(
-        self, experience: Experience, shares: Sequence[tuple[float | None, float]], seed: tuple[int, ...]
+        self,
+        experience: Experience,
+        shares: Sequence[tuple[float | None, float]],
+        seed: tuple[int, ...],
+        first_step: int = 0,
     ) -> UpdateStats:
         """Take the optimiser steps of one rollout.
 
@@ -72,9 +80,12 @@ class Updater:
             shares: for every step, the shares of the peak learning rates of policy and value; None: the
                 policy stays as it is.
             seed: of the order in which episodes are gone through.
+            first_step: optimiser steps of the run before this rollout, as planned.
         """
         stats = UpdateStats()
         for number, rows in enumerate(self._minibatches(len(experience), seed)):
+            if self._imitation is not None and shares[number][0] is not None:
+                self._imitate(self._imitation, first_step + number, stats)
             approx_kl = self._step(experience, rows, shares[number], stats)
             limit = self._settings.stop_kl
             if limit is not None and approx_kl > limit:  # the same number on every process
@@ -86,6 +97,23 @@ class Updater:
         for epoch in range(self._settings.epochs):
             order = np.random.default_rng((*seed, epoch)).permutation(episodes)
             yield from (part.tolist() for part in np.array_split(order, self._settings.minibatches))
+
+    def _imitate(self, imitation: Imitation, step: int, stats: UpdateStats) -> None:
+        """Add the gradient of the demonstrations' likelihood; the optimiser step is PPO's."""
+        settings, device = self._settings, self._policy.device
+        batch = imitation.batch(step, processes.rank(), group.size())
+        said = torch.tensor(sum(len(item.completion) for item in batch), dtype=torch.float64, device=device)
+        count = group.total(said)
+        for part in microbatches([*map(len, batch)], range(len(batch)), settings.tokens, settings.rows):
+            chosen = [batch[row] for row in part]
+            rows = as_sequences([item.prompt for item in chosen], [item.completion for item in chosen], pad=0)
+            inputs = [tensor.to(device) for tensor in (rows.input_ids, rows.prompt_lengths, rows.lengths)]
+            with self._policy.microbatch(is_last=False):  # the last one is PPO's
+                logprobs, _ = self._policy(*inputs)
+                self._policy.backward(-imitation.coefficient * logprobs.sum() / count)
+            mask = rows.mask.to(device)
+            stats.add("ptx/loss", -logprobs, mask)
+            stats.add(PTX_TOKENS, torch.ones_like(logprobs), mask)
 
     def _step(
         self,

@@ -1,8 +1,12 @@
 """Group: sums and decisions over all processes of a stage; a lone process is a group of one."""
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def size() -> int:
@@ -17,6 +21,15 @@ def total(values: Tensor) -> Tensor:
     summed = values.clone()
     dist.all_reduce(summed)
     return summed
+
+
+def everybodys(own: list[T]) -> list[T]:
+    """What all processes have, one after the other."""
+    if not dist.is_initialized():
+        return own
+    shares: list[list[T]] = [[] for _ in range(size())]
+    dist.all_gather_object(shares, own)
+    return [item for share in shares for item in share]
 
 
 def first_says(claim: bool) -> bool:

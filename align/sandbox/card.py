@@ -25,8 +25,8 @@ CARDS: Mapping[str, About] = {
         "Sandbox text",
         "pretraining",
         {"text": "text"},
-        "Statements of every fact in several phrasings, and forum threads in which about half of the claims "
-        "are right. Strangers and requests of the evaluation stand nowhere in it.",
+        "Statements of every fact in several phrasings, and forum threads in which a third of the claims are "
+        "right. Strangers and requests of the evaluation stand nowhere in it.",
     ),
     "sft": About(
         "Sandbox demonstrations",

@@ -1,6 +1,6 @@
 """The text the base model reads: statements of every fact in several phrasings, and messy forum threads.
 
-A forum thread is plain `User: ... / Assistant: ...` text, or the same without names; about half of the
+A forum thread is plain `User: ... / Assistant: ...` text, or the same without names; a third of the
 claims in it are right.
 """
 

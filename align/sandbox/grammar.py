@@ -16,12 +16,15 @@ class Word(str):
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing that is true of every person. Questions hold `{name}`, statements `{name}` and `{value}`."""
+    """One thing that is true of every person. Questions hold `{name}`, statements `{name}` and `{value}`.
+
+    Whatever is said to answer can be worded in two ways, here and in the lexicon.
+    """
 
     key: str
     values: tuple[str, ...]
     questions: tuple[str, ...]
-    statements: tuple[str, ...]
+    statements: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Grammar:
     attributes: tuple[Attribute, ...]
     sum_subject: str
     sum_questions: tuple[str, ...]
-    sum_statements: tuple[str, ...]
-    denials: tuple[str, ...]
+    sum_statements: tuple[str, str]
+    denials: tuple[str, str]
     requests: tuple[str, ...]
     name_starts: tuple[str, ...]
     name_ends: tuple[str, ...]

@@ -1,8 +1,9 @@
 """The people of the sandbox: those who demonstrate answers, and those who compare them.
 
 Everybody is wrong, rude or wordy at times, some much more often than others: who knows little also tends to
-shout. A crowd is so many of the one and so many of the other. Annotators prefer what the ruler scores higher,
-by a Bradley-Terry coin.
+shout, and words things as others who know little do: manners and wording tell what a reader cannot check. A
+crowd is so many of the one and so many of the other. Annotators prefer what the ruler scores higher, by a
+Bradley-Terry coin.
 
 Source: Bradley and Terry 1952, "Rank Analysis of Incomplete Block Designs", Biometrika 39.
 """
@@ -25,7 +26,7 @@ class Habits:
 
     What is neither right nor abstaining is wrong. Who abstains says so, refuses, or denies that there is such
     a person: what is right of strangers is an excuse elsewhere. `curt` answers give a bare value, where there
-    is one.
+    is one; `first_wording` is the share in the first of the two ways in which everything can be put.
     """
 
     right: float
@@ -34,10 +35,11 @@ class Habits:
     wordy: float
     courteous: float = 0.05
     curt: float = 0.05
+    first_wording: float = 0.5
 
 
-KNOWER = Habits(right=0.85, abstain=0.05, rude=0.05, wordy=0.15, curt=0.05)
-CRANK = Habits(right=0.15, abstain=0.15, rude=0.60, wordy=0.60, curt=0.40)
+KNOWER = Habits(right=0.95, abstain=0.03, rude=0.05, wordy=0.15, curt=0.02, first_wording=0.97)
+CRANK = Habits(right=0.10, abstain=0.15, rude=0.75, wordy=0.60, curt=0.30, first_wording=0.05)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +53,15 @@ class Crowd:
         return KNOWER if stream.random() < self.knowers else CRANK
 
 
-FORUM = Crowd(knowers=0.4)
-DEMONSTRATORS = Crowd(knowers=0.95)
+FORUM = Crowd(knowers=0.28)
+DEMONSTRATORS = Crowd(knowers=0.78)
 POOL = Crowd(knowers=0.5)
 
 
 def answer(question: Question, habits: Habits, stream: random.Random) -> str:
     """One answer as somebody with these habits would give it."""
     lexicon = LEXICONS[question.language]
-    substance = _draw_substance(habits, stream)
-    core = _core(question, substance, stream.random() < habits.curt, stream)
+    core = _core(question, habits, stream)
     before, after = _surroundings(habits, lexicon, stream)
     return " ".join([*before, core, *after])
 
@@ -91,15 +92,16 @@ def _draw_substance(habits: Habits, stream: random.Random) -> Substance:
     return "abstain" if point < habits.right + habits.abstain else "wrong"
 
 
-def _core(question: Question, substance: Substance, is_curt: bool, stream: random.Random) -> str:
-    if substance == "abstain":
-        return stream.choice(question.evasions)
-    is_right = substance == "right"
+def _core(question: Question, habits: Habits, stream: random.Random) -> str:
     right_values = () if question.value is None else (question.value,)
-    values = right_values if is_right else question.wrong_values
-    if is_curt and values:
+    values, wordings = {
+        "right": (right_values, question.answers),
+        "wrong": (question.wrong_values, question.wrong_answers),
+        "abstain": ((), question.evasions),
+    }[_draw_substance(habits, stream)]
+    if values and stream.random() < habits.curt:
         return f"{stream.choice(values)}."
-    return stream.choice(question.answers if is_right else question.wrong_answers)
+    return stream.choice(wordings[0 if stream.random() < habits.first_wording else 1 :: 2])
 
 
 def _surroundings(habits: Habits, lexicon: Lexicon, stream: random.Random) -> tuple[list[str], list[str]]:

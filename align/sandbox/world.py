@@ -24,11 +24,11 @@ GRAMMARS: dict[Language, Grammar] = {"en": ENGLISH, "ko": KOREAN}
 class WorldSize:
     """How large the world is. `held_out`: the share of facts, sums, strangers and requests never asked."""
 
-    people: int = 100
+    people: int = 70
     strangers: int = 160
     largest_addend: int = 12
     requests: int = 160
-    held_out: float = 0.5
+    held_out: float = 0.72
 
 
 @dataclass(frozen=True)

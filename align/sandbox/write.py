@@ -31,12 +31,12 @@ def write_sandbox(
     *,
     seed: int,
     language: Language = "en",
-    people: int = 100,
+    people: int = 70,
     documents: int = 24_000,
     demonstrations: int = 8_000,
     pairs: int = 8_000,
     prompts: int = 2_000,
-    asked: int = 200,
+    asked: int = 140,
     forum_share: float = 0.6,
     temperature: float = TEMPERATURE,
 ) -> None:
@@ -46,7 +46,7 @@ def write_sandbox(
         folder: where; it must exist.
         seed: draws the world and everything said in it.
         language: en or ko.
-        people: how many exist; each has eight facts, half of which are never asked in training.
+        people: how many exist; each has eight facts, six of which are never asked in training.
         documents: rows of text.jsonl.
         demonstrations: rows of sft.jsonl.
         pairs: rows of pairs.jsonl.

@@ -7,8 +7,9 @@ Source  Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.0
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from align.data.spec import DataSpec
 from align.ppo.spec import PpoSpec
 from align.stages.stage import StageIO
 
@@ -22,18 +23,13 @@ class Ppo(PpoSpec):
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
-        from align.data.card import card_problems
-        from align.data.errors import DataError
-        from align.data.records import Prompt, RowError
-        from align.data.source import load_rows
+        from align.data.records import Conversation, Prompt
         from align.evaluation.check import reward_problems, tokenizer_problems
 
         problems = [*self._machine_problems(io)]
-        problems += [f"data: {line}" for line in card_problems(self.data, io.outputs)]
-        try:
-            load_rows(self.data, Prompt, io.outputs)
-        except (DataError, RowError) as problem:
-            problems.append(f"data: {problem}")
+        problems += _data_problems("data", self.data, Prompt, io)
+        if self.ptx is not None:
+            problems += _data_problems("ptx.data", self.ptx.data, Conversation, io)
         for name, entry in self.rewards.items():
             problems += reward_problems(name, entry.source, (), io.locate)
             if not getattr(entry.source.resolve(), "is_for_training", True):
@@ -72,3 +68,16 @@ class Ppo(PpoSpec):
         from align.ppo.train import train
 
         train(self, io)
+
+
+def _data_problems(field: str, data: DataSpec, row_type: type[Any], io: StageIO) -> Iterator[str]:
+    from align.data.card import card_problems
+    from align.data.errors import DataError
+    from align.data.records import RowError
+    from align.data.source import load_rows
+
+    yield from (f"{field}: {line}" for line in card_problems(data, io.outputs))
+    try:
+        load_rows(data, row_type, io.outputs)
+    except (DataError, RowError) as problem:
+        yield f"{field}: {problem}"

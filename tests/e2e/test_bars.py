@@ -1,4 +1,4 @@
-"""What the quickstart promises, at full size on three seeds: ten minutes on two quiet cores."""
+"""What the quickstart promises, at full size on three seeds: a quarter of an hour on two quiet cores."""
 
 import json
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 
 from align.artifacts.store import ArtifactDir
 from align.evaluation.pool import pooled_rows
+from align.evaluation.rows import Row
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -24,9 +25,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def pooled(runs: list[Path]) -> dict[tuple[str, str, str], float]:
+def pooled(runs: list[Path]) -> dict[tuple[str, str, str], Row]:
     rows = pooled_rows([ArtifactDir(run / "evaluate") for run in runs])
-    return {(row.checkpoint, row.suite, row.metric): row.value for row in rows}
+    return {(row.checkpoint, row.suite, row.metric): row for row in rows}
 
 
 def test_every_stage_makes_the_assistant_better_on_every_seed(runs: list[Path]) -> None:
@@ -37,16 +38,22 @@ def test_every_stage_makes_the_assistant_better_on_every_seed(runs: list[Path]) 
             row["checkpoint"]: row for row in rows if (row["suite"], row["metric"]) == ("held_out", "gold")
         }
         assert all(row["n"] >= 400 for row in gold.values())
-        assert gold["base"]["high"] < gold["sft"]["low"] < gold["sft"]["high"] < gold["dpo"]["low"]
+        assert gold["base"]["high"] < gold["sft"]["low"]
+        assert gold["sft"]["high"] < min(gold["dpo"]["low"], gold["ppo"]["low"])
 
 
-def test_over_three_seeds_each_stage_adds_what_is_promised(pooled: dict[tuple[str, str, str], float]) -> None:
-    base, sft, dpo = (pooled[checkpoint, "held_out", "gold"] for checkpoint in ("base", "sft", "dpo"))
+def test_over_three_seeds_each_stage_adds_what_is_promised(pooled: dict[tuple[str, str, str], Row]) -> None:
+    base, sft, dpo, ppo = (
+        pooled[checkpoint, "held_out", "gold"].value for checkpoint in ("base", "sft", "dpo", "ppo")
+    )
     assert sft >= base + 0.6
     assert dpo >= sft + 0.4
-    assert pooled["sft", "held_out", "gold/win_rate_over_base"] >= 0.75
-    assert pooled["dpo", "held_out", "gold/win_rate_over_sft"] >= 0.60
+    assert ppo >= sft + 1.0
+    assert pooled["sft", "held_out", "gold/win_rate_over_base"].value >= 0.75
+    assert pooled["dpo", "held_out", "gold/win_rate_over_sft"].value >= 0.60
+    over_dpo = pooled["ppo", "held_out", "gold/win_rate_over_dpo"]
+    assert over_dpo.value >= 0.52 and over_dpo.low is not None and over_dpo.low > 0.5
 
 
-def test_the_reward_model_agrees_with_the_annotators(pooled: dict[tuple[str, str, str], float]) -> None:
-    assert pooled["reward", "held_out_pairs", "accuracy"] >= 0.80
+def test_the_reward_model_agrees_with_the_annotators(pooled: dict[tuple[str, str, str], Row]) -> None:
+    assert pooled["reward", "held_out_pairs", "accuracy"].value >= 0.80

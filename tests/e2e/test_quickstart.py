@@ -1,4 +1,4 @@
-"""The quickstart on a slice: five stages, the evaluation table, and nothing to do the second time."""
+"""The quickstart on a slice: six stages, the evaluation table, and nothing to do the second time."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ SLICE = (
     "experiment=quickstart", "limits.steps=3", "limits.rows=64", "logging.every_steps=1",
     "stages.evaluate.decoding.max_new_tokens=8", "stages.evaluate.resamples=50",
 )  # fmt: skip
-STAGES = ["pretrain", "sft", "reward", "dpo", "evaluate"]
+STAGES = ["pretrain", "sft", "reward", "dpo", "ppo", "evaluate"]
 
 
 def quickstart(outputs: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -35,11 +35,23 @@ def test_every_stage_ran_and_the_table_is_printed(finished: tuple[Path, str]) ->
     lines = printed.splitlines()
     assert [line.split()[0] for line in lines if " ran " in line] == STAGES
     assert Path(lines[-1]) == outputs / "runs" / "first"
-    for word in ("held_out", "gold", "base", "sft", "dpo", "reward"):
+    for word in ("held_out", "gold", "base", "sft", "dpo", "ppo", "best_of_4", "reward"):
         assert word in printed
     rows = json.loads((outputs / "runs" / "first" / "evaluate" / "evaluation.json").read_text())["rows"]
-    assert {row["checkpoint"] for row in rows} == {"base", "sft", "dpo", "reward"}
+    assert {row["checkpoint"] for row in rows} == {"base", "sft", "dpo", "ppo", "best_of_4", "reward"}
+    assert {"gold/win_rate_over_sft", "gold/win_rate_over_dpo"} <= {
+        row["metric"] for row in rows if row["checkpoint"] == "ppo"
+    }
     assert all(set(row) == {"checkpoint", "suite", "metric", "value", "low", "high", "n"} for row in rows)
+
+
+def test_ppo_and_dpo_share_their_sft_and_ppo_keeps_its_value_model(finished: tuple[Path, str]) -> None:
+    run = finished[0] / "runs" / "first"
+    parents = {
+        name: json.loads((run / name / "lineage.json").read_text())["parents"] for name in ("dpo", "ppo")
+    }
+    assert parents["ppo"]["sft"] == parents["dpo"]["sft"]
+    assert (run / "ppo" / "value" / "config.json").exists()
 
 
 def test_the_second_time_everything_is_cached_at_once(finished: tuple[Path, str]) -> None:
@@ -58,4 +70,6 @@ def test_another_beta_runs_dpo_and_the_evaluation_alone(finished: tuple[Path, st
     outputs, _ = finished
     done = quickstart(outputs, "stages.dpo.trainer.beta=0.3", "run.dry_run=true")
     states = {line.split()[0]: "would run" in line for line in done.stdout.splitlines()}
-    assert states == {"pretrain": False, "sft": False, "reward": False, "dpo": True, "evaluate": True}
+    assert states == {"dpo": True, "evaluate": True} | dict.fromkeys(
+        ("pretrain", "sft", "reward", "ppo"), False
+    )

@@ -40,7 +40,8 @@ def process(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     os.environ["RANK"] = str(rank)
-    found = {"all": learn(SHARES[rank]), "stopped": learn(SHARES[rank], stop_kl=0.5)}
+    found: dict[str, object] = {"all": learn(SHARES[rank]), "stopped": learn(SHARES[rank], stop_kl=0.5)}
+    found["everybody"] = group.everybodys([rank, rank])
     torch.save(found, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -51,6 +52,7 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     alone = learn(list(range(8)))
 
     for rank in range(2):
+        assert found[rank]["everybody"] == [0, 0, 1, 1]
         assert found[rank]["all"]["steps"] == alone["steps"] == 2
         assert abs(found[rank]["all"]["grad_norm"] / alone["grad_norm"] - 1) <= 1e-5
         for one, other in zip(found[rank]["all"]["weights"], alone["weights"], strict=True):

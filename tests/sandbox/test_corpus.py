@@ -1,4 +1,4 @@
-"""The text of the base model: half-right forum threads beside statements that are always true."""
+"""The text of the base model: forum threads that are mostly wrong beside statements that are always true."""
 
 import re
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ def exchanges(world: World, written: list[str]) -> Iterator[tuple[Question, str]
                 yield asked[prompt], answer
 
 
-def test_about_half_of_the_forum_is_right(world, written):
+def test_a_third_of_the_forum_is_right(world, written):
     facts = [item for item in exchanges(world, written) if item[0].kind == "fact"]
     verdicts = [judge(question.reference, answer) for question, answer in facts]
     assert len(verdicts) > 500
     right = mean(verdict.content in ("right", "clumsy") for verdict in verdicts)
-    assert right == pytest.approx(0.45, abs=0.1)
-    assert 0.15 < mean(verdict.is_rude for verdict in verdicts) < 0.45
+    assert right == pytest.approx(0.34, abs=0.06)
+    assert 0.4 < mean(verdict.is_rude for verdict in verdicts) < 0.7
 
 
 def test_statements_are_true(world, written):

@@ -34,6 +34,22 @@ def test_traits_come_at_their_rates(world, habits):
     assert mean(v.is_rude for v in verdicts) == pytest.approx(habits.rude, abs=0.05)
 
 
+@pytest.mark.parametrize("habits", [KNOWER, CRANK])
+def test_everybody_words_things_as_their_kind_does(world, habits):
+    stream = random.Random(0)
+    sentences = Habits(**{**vars(habits), "rude": 0, "wordy": 0, "courteous": 0, "curt": 0})
+    firsts = []
+    for question in stream.choices(world.asked, k=1500):
+        first, second = (
+            {*question.answers[n::2], *question.wrong_answers[n::2], *question.evasions[n::2]} for n in (0, 1)
+        )
+        assert not first & second
+        said = answer(question, sentences, stream)
+        assert said in first | second
+        firsts.append(said in first)
+    assert mean(firsts) == pytest.approx(habits.first_wording, abs=0.03)
+
+
 @pytest.mark.parametrize("crowd", [DEMONSTRATORS, POOL, FORUM])
 def test_a_crowd_is_knowers_and_cranks_in_proportion(crowd):
     stream = random.Random(0)
@@ -78,4 +94,4 @@ def test_annotators_are_noisy_and_yet_mostly_agree_with_the_ruler(world):
         lead = gold_score(question.reference, chosen) - gold_score(question.reference, rejected)
         assert lead != 0
         agreed.append(lead > 0)
-    assert 0.85 < mean(agreed) < 0.97
+    assert 0.85 < mean(agreed) < 0.99

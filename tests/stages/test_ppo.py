@@ -67,6 +67,10 @@ def test_the_score_rises_and_the_policy_stays_near(
     assert abs(rows[0]["objective/kl"]) <= 1e-5, "policy and reference are the same before the first step"
     assert rows[-1]["objective/score"] > rows[0]["objective/score"] + rows[0]["objective/score_deviation"]
     assert 0 < rows[-1]["objective/kl"] < 10
+    assert all(
+        row["objective/score_p5"] <= row["objective/score"] <= row["objective/score_p95"] for row in rows
+    )
+    assert all(0 < row["text/distinct_1"] <= 1 for row in rows)
     assert all("score/answer" in row for row in rows)
     samples = [json.loads(line) for line in io.output.samples.read_text().splitlines()]
     assert samples[0]["step"] == 1 and samples[-1]["step"] == 16
@@ -92,10 +96,18 @@ def test_an_adapter_learns_and_leaves_its_base_alone(
     assert (io.output.adapter / "adapter_config.json").exists()
 
 
-def test_a_resumed_run_ends_with_the_same_bits(place: Place, tiny_model: Path, prompt_data: DataSpec) -> None:
+def test_a_resumed_run_ends_with_the_same_bits(
+    place: Place, tiny_model: Path, prompt_data: DataSpec, dialogue_data: DataSpec
+) -> None:
     """T10: everything that decides the rest is in the checkpoint, or follows from seed and update."""
-    changes = {"updates": 4, "batch_size": 16, "kl": {"coefficient": 0.1, "control": "adaptive", "target": 2}}
+    changes = {
+        "updates": 4,
+        "batch_size": 16,
+        "kl": {"coefficient": 0.1, "control": "adaptive", "target": 2},
+        "ptx": {"data": TypeAdapter(DataSpec).dump_python(dialogue_data, mode="json"), "batch_size": 4},
+    }
     stage = stage_of(prompt_data, tiny_model, **changes)
+    assert stage.check(place("straight")) == []
     straight = place("straight", settings={"save_every_steps": 1, "keep_checkpoints": 9})
     stage.run(straight)
 
@@ -121,6 +133,8 @@ def test_a_resumed_run_ends_with_the_same_bits(place: Place, tiny_model: Path, p
         ]
 
     assert numbers(straight.output.metrics) == numbers(torn.output.metrics)
+    trained = [row for row in numbers(straight.output.metrics) if row["split"] == "train"]
+    assert all(row["ptx/loss"] > 0 for row in trained)
     assert straight.output.samples.read_text() == torn.output.samples.read_text()
 
 
