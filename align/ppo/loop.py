@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from align.data.records import Prompt
 from align.ppo.advantage import generalized_advantage, token_rewards, whiten
 from align.ppo.collect import Clock, Collected, Collector
 from align.ppo.diagnostics import rollout_metrics, time_metrics, update_metrics
@@ -99,6 +100,11 @@ class Loop:
             self._save(self.update, self.state)
         if self._selection is not None:
             self._selection.keep_best()
+
+    @property
+    def first_prompt(self) -> Prompt:
+        """What was asked first."""
+        return self._prompts.batch(0, 1)[0].prompt
 
     def _once(self, clock: Clock) -> tuple[dict[str, float], Collected]:
         settings, kl_coefficient = self._settings, self._controller.coefficient

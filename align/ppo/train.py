@@ -1,7 +1,7 @@
 """Train: a PPO specification on a machine -> models, the loop over them, and a saved policy.
 
 Reads   policy, value model, prompts, checkpoints/ of an interrupted run
-Writes  model/, value/, adapter/, metrics.jsonl, samples.jsonl, data.json, checkpoints/
+Writes  model/, value/, adapter/, ask.py, metrics.jsonl, samples.jsonl, data.json, checkpoints/
 """
 
 import sys
@@ -17,6 +17,7 @@ from align.data.errors import DataError
 from align.data.records import Conversation, Prompt
 from align.data.source import load_rows
 from align.data.spec import DataSpec
+from align.generation.sampler import TransformersSampler
 from align.models.tokenizer import load_model_tokenizer
 from align.ppo.alarms import Alarms
 from align.ppo.collect import Collector
@@ -31,6 +32,7 @@ from align.ppo.schedule import Schedule
 from align.ppo.score import WeightedSource, score_completions
 from align.ppo.selection import FIRST_EPISODE, Selection
 from align.ppo.shaping import Shaping
+from align.ppo.snippet import write_snippet
 from align.ppo.spec import KlSpec, PpoSpec
 from align.ppo.update import Updater, UpdateSettings
 from align.runtime import group
@@ -60,6 +62,9 @@ def train(spec: PpoSpec, io: StageIO) -> None:
     resume(loop, io)
     loop.run()
     if rank() == 0:
+        policy: Any = models.policy.module.model
+        greedy = TransformersSampler(policy, tokenizer, replace(spec.decoding, temperature=0))
+        write_snippet(io.output, greedy, loop.first_prompt, spec.decoding.max_new_tokens)
         save_models(models, tokenizer, spec, io)
 
 

@@ -1,7 +1,7 @@
 """Proximal policy optimisation: policy + reward sources + prompts -> a policy that scores higher.
 
 Reads   policy and, where named, a value model (stage, folder or Hub id), prompts, whatever the rewards read
-Writes  model/, value/, adapter/, metrics.jsonl, samples.jsonl, data.json
+Writes  model/, value/, adapter/, ask.py, metrics.jsonl, samples.jsonl, data.json
 Source  Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.02155, §3.5
 """
 

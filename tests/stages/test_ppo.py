@@ -1,7 +1,10 @@
 """PPO, run as the pipeline runs it: it finds what is rewarded, stays near its reference, resumes exactly."""
 
+import ast
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +97,11 @@ def test_an_adapter_learns_and_leaves_its_base_alone(
     changed = {name for name in base if not torch.equal(base[name], merged[name])}
     assert changed and all("proj" in name for name in changed)
     assert (io.output.adapter / "adapter_config.json").exists()
+
+    script = io.output.path / "ask.py"
+    answered = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    logged = script.read_text(encoding="utf-8").splitlines()[-1].removeprefix("# When it was saved: ")
+    assert answered == f"{ast.literal_eval(logged)}\n"
 
 
 def test_a_resumed_run_ends_with_the_same_bits(
