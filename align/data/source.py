@@ -69,6 +69,15 @@ def load_rows(
     return _split_and_mix(spec, pools, report)
 
 
+def load_problems(field: str, spec: DataSpec, row_type: type[Row], outputs: Path) -> list[str]:
+    """What keeps the rows of `field` from being read, as `field: problem`."""
+    try:
+        load_rows(spec, row_type, outputs)
+    except (DataError, RowError) as problem:
+        return [f"{field}: {problem}"]
+    return []
+
+
 def _open(source: SourceSpec, outputs: Path) -> tuple[str, Iterator[RawRow], str | None]:
     """(what errors call it, its raw rows, sha256 of the local file)."""
     if source.hub is not None:

@@ -7,7 +7,7 @@ Source  Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.0
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from align.data.spec import DataSpec
 from align.ppo.spec import PpoSpec
@@ -23,13 +23,18 @@ class Ppo(PpoSpec):
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
-        from align.data.records import Conversation, Prompt
+        from align.data.card import card_problems
+        from align.data.records import Conversation, Prompt, Row
+        from align.data.source import load_problems
         from align.evaluation.check import reward_problems, tokenizer_problems
 
         problems = [*self._machine_problems(io)]
-        problems += _data_problems("data", self.data, Prompt, io)
+        read: list[tuple[str, DataSpec, type[Row]]] = [("data", self.data, Prompt)]
         if self.ptx is not None:
-            problems += _data_problems("ptx.data", self.ptx.data, Conversation, io)
+            read.append(("ptx.data", self.ptx.data, Conversation))
+        for field, data, row_type in read:
+            problems += [f"{field}: {line}" for line in card_problems(data, io.outputs)]
+            problems += load_problems(field, data, row_type, io.outputs)
         for name, entry in self.rewards.items():
             problems += reward_problems(name, entry.source, (), io.locate)
             if not getattr(entry.source.resolve(), "is_for_training", True):
@@ -68,16 +73,3 @@ class Ppo(PpoSpec):
         from align.ppo.train import train
 
         train(self, io)
-
-
-def _data_problems(field: str, data: DataSpec, row_type: type[Any], io: StageIO) -> Iterator[str]:
-    from align.data.card import card_problems
-    from align.data.errors import DataError
-    from align.data.records import RowError
-    from align.data.source import load_rows
-
-    yield from (f"{field}: {line}" for line in card_problems(data, io.outputs))
-    try:
-        load_rows(data, row_type, io.outputs)
-    except (DataError, RowError) as problem:
-        yield f"{field}: {problem}"

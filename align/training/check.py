@@ -9,7 +9,7 @@ from transformers.utils import is_liger_kernel_available
 from align.data.card import card_problems
 from align.data.errors import DataError
 from align.data.records import Row, RowError
-from align.data.source import load_rows
+from align.data.source import load_problems, load_rows
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
 from align.runtime.stage_io import StageIO
@@ -44,11 +44,7 @@ def common_problems(
 
 def data_problems(stage: TrainingSpec, io: StageIO, row_type: type[Row]) -> list[str]:
     """Every row can be read and fits its shape."""
-    try:
-        load_rows(stage.data, row_type, io.outputs)
-    except (DataError, RowError) as problem:
-        return [f"data: {problem}"]
-    return []
+    return load_problems("data", stage.data, row_type, io.outputs)
 
 
 def row_problems(
