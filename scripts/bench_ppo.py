@@ -4,10 +4,10 @@
     python scripts/bench_ppo.py --systems align --quick     few completions, one update
 
 Each run is a process of its own; its first update warms up and is not counted. The policy is a Llama of
-random weights that never ends by itself, so completions are equally long; the reward is a reward model's
-scalar. TRL comes from an environment that the script builds on top of the packages installed here. It runs at
-the best of a few batch sizes, and is made to take one optimizer step per minibatch, as we do: left alone it
-takes one per epoch (huggingface/trl#5645). FLOPs are those of real tokens, in every pass that is made.
+random weights whose answers end by chance; the reward is a reward model's scalar. TRL comes from an
+environment that the script builds on top of the packages installed here. It runs at the best of a few batch
+sizes, and is made to take one optimizer step per minibatch, as we do: left alone it takes one per epoch
+(huggingface/trl#5645). FLOPs are those of real tokens, in every pass that is made.
 """
 
 import argparse
@@ -35,9 +35,9 @@ FULL: Job = {"rollouts": 128, "response_length": 32, "updates": 10, "batch_sizes
 QUICK: Job = {"rollouts": 8, "response_length": 8, "updates": 1, "batch_sizes": [4]}
 TRL_VERSION = "1.10.0"
 PHASES = ("generate", "score", "read", "learn")
-EPOCHS, MINIBATCHES = 2, 2
+EPOCHS, MINIBATCHES, LEARNING_RATE = 2, 2, 1e-5
 TRIAL_UPDATES = 2  # of each batch size that TRL may choose from
-LEARNING_RATE = 1e-5
+ENDING = 1.4  # weight of the end of a turn against any other token: answers have 17 of 32 tokens on average
 
 
 def main() -> None:
@@ -131,8 +131,9 @@ def prepare(job: Job) -> Job:
     torch.manual_seed(0)
     policy = build_policy(ArchitectureSpec(**MODEL), tokenizer)
     said = [tokenizer.decode(token, skip_special_tokens=True) for token in range(len(tokenizer))]
-    # Control tokens, and bytes that are no text alone, are never said: input and output embeddings are tied.
+    # Control tokens and bytes that are no text alone are never said: input and output embeddings are tied.
     signs = [1.0 if text and "\ufffd" not in text else -1.0 for text in said]
+    signs[tokenizer.eos_token_id] = ENDING
     policy.get_input_embeddings().weight.data[:, 0] = torch.tensor(signs)
     path = str(folder / "policy")
     policy.save_pretrained(path)
@@ -204,9 +205,9 @@ def with_trl(job: Job) -> Job:
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if is_bf16 else "no"  # as `accelerate launch` does
     settings = PPOConfig(
         **{"output_dir": str(folder / "trl"), "report_to": "none", "save_strategy": "no"},
-        **{"use_cpu": True, "bf16": is_bf16, "gradient_checkpointing": False, "seed": 0},
+        **{"use_cpu": True, "bf16": is_bf16, "gradient_checkpointing": False, "num_sample_generations": 0},
         **{"learning_rate": LEARNING_RATE, "num_ppo_epochs": EPOCHS, "num_mini_batches": MINIBATCHES},
-        **{"response_length": job["response_length"], "temperature": 1.0, "num_sample_generations": 0},
+        **{"response_length": job["response_length"], "stop_token": "eos", "temperature": 1.0, "seed": 0},
         **{"per_device_train_batch_size": rows, "gradient_accumulation_steps": job["rollouts"] // rows},
         **{"local_rollout_forward_batch_size": job["rollout_rows"], "disable_tqdm": True},
         total_episodes=job["rollouts"] * (job["updates"] + 1),

@@ -73,6 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="rows (pairs) to train on; all of them by default")
     parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order of the rows")
     parser.add_argument(
         "--child", nargs=4, metavar=("WHAT", "TASK", "FOLDER", "SYSTEM"), help=argparse.SUPPRESS
     )
@@ -89,7 +90,7 @@ def in_child(
         "HF_DATASETS_CACHE": str(folder / "cache" / what),
     }
     command = [sys.executable, __file__, "--child", what, task, str(folder), system]
-    command += ["--precision", given.precision, "--threads", str(given.threads)]
+    command += ["--precision", given.precision, "--threads", str(given.threads), "--seed", str(given.seed)]
     command += ["--rows", str(given.rows)] if given.rows else []
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -107,18 +108,18 @@ def child(given: argparse.Namespace) -> None:
     what, task, folder, system = given.child
     precision = resolve_precision(given.precision, "cpu")
     if what == "prepare":
-        answer = prepare(task, Path(folder), given.rows, precision)
+        answer = prepare(task, Path(folder), given.rows, precision, given.seed)
     elif what == "measure":
         answer = {"loss": held_out_loss(task, Path(folder), Path(folder) / system)}
     else:
         run = with_align if what == "align" else with_trl
-        answer = run(task, Path(folder), what, precision)
+        answer = run(task, Path(folder), what, precision, given.seed)
         answer["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         answer["precision"] = precision
     print(json.dumps(answer))
 
 
-def prepare(task: str, folder: Path, limit: int | None, precision: str) -> dict[str, Any]:
+def prepare(task: str, folder: Path, limit: int | None, precision: str, seed: int) -> dict[str, Any]:
     """Write rows that fit, as everybody reads them, and a 7 M-parameter Llama with its tokenizer."""
     import torch
 
@@ -148,12 +149,12 @@ def prepare(task: str, folder: Path, limit: int | None, precision: str) -> dict[
     for split, part in parts.items():
         lines = [json.dumps({**raw(row), "length": length}) + "\n" for row, length in part]
         (folder / "data" / f"{split}.jsonl").write_text("".join(lines))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = build_policy(ArchitectureSpec(), tokenizer)
     for part in (model, tokenizer):
         part.save_pretrained(folder / "model")
     if task != "sft":  # preferences are learnt by a model that has read the chosen answers once
-        run_stage("sft", folder, folder / "model", folder / "base", precision)
+        run_stage("sft", folder, folder / "model", folder / "base", precision, seed)
         shutil.copytree(folder / "base" / "model", folder / "model", dirs_exist_ok=True)
     kept = tokenise([row for row, _ in parts["train"]], tokenizer, None)
     return {
@@ -179,16 +180,16 @@ def raw(row: Any) -> dict[str, Any]:
     return {**turns, "messages": [*turns["prompt"], *turns.get("completion", turns.get("chosen", []))]}
 
 
-def with_align(task: str, folder: Path, system: str, precision: str) -> dict[str, Any]:
+def with_align(task: str, folder: Path, system: str, precision: str, seed: int) -> dict[str, Any]:
     """One stage, as the pipeline runs it."""
     import trl.trainer.dpo_trainer  # noqa: F401  (imports are outside the time, here and below)
 
     started = time.monotonic()
-    run_stage(task, folder, folder / "model", folder / system, precision)
+    run_stage(task, folder, folder / "model", folder / system, precision, seed)
     return {"seconds": time.monotonic() - started}
 
 
-def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str) -> None:
+def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str, seed: int) -> None:
     from align.artifacts.store import ArtifactDir
     from align.config.resources import Hardware, StageResources
     from align.data.spec import DataSpec, ScreeningSpec, SourceSpec
@@ -205,7 +206,7 @@ def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str
         data=DataSpec(sources={"rows": file}, screening=ScreeningSpec(duplicates=False)),
         precision=precision,
         batch_size=BATCH_SIZE,
-        seed=0,
+        seed=seed,
         trainer={**COMMON, "learning_rate": TASKS[kind]["learning_rate"]},
         **{field: ModelSpec(path=str(model))},
     )
@@ -220,7 +221,7 @@ def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str
     stage.run(io)
 
 
-def with_trl(task: str, folder: Path, system: str, precision: str) -> dict[str, Any]:
+def with_trl(task: str, folder: Path, system: str, precision: str, seed: int) -> dict[str, Any]:
     """TRL's script of the same name, told what it is told on a command line."""
     import importlib
 
@@ -239,7 +240,7 @@ def with_trl(task: str, folder: Path, system: str, precision: str) -> dict[str, 
         "learning_rate": TASKS[task]["learning_rate"],
         "save_strategy": "no",
         "report_to": "none",
-        "seed": 0,
+        "seed": seed,
     }
     if system == "trl_by_length":
         options |= {

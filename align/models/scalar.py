@@ -56,17 +56,24 @@ def _initialise(head: torch.Tensor) -> None:
         head.copy_(drawn)
 
 
-@torch.inference_mode()
 def score_batch(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    conversations: Sequence[Turns],
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Turns]
 ) -> list[float]:
     """One score per conversation, in order; each is rendered with the tokenizer's template. (B,)"""
+    return score_tokens(model, tokenise(tokenizer, conversations))
+
+
+def tokenise(tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Turns]) -> list[list[int]]:
+    """Token ids of every conversation, rendered with the tokenizer's template."""
     texts = [render(tokenizer, conversation) for conversation in conversations]
-    token_ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+
+@torch.inference_mode()
+def score_tokens(model: PreTrainedModel, token_ids: Sequence[Sequence[int]]) -> list[float]:
+    """One score per conversation of token ids, in order. (B,)"""
     width = max(len(ids) for ids in token_ids)
-    padded = torch.full((len(token_ids), width), tokenizer.pad_token_id)
+    padded = torch.full((len(token_ids), width), model.config.get_text_config().pad_token_id)
     mask = torch.zeros_like(padded)
     for row, ids in enumerate(token_ids):
         padded[row, : len(ids)] = torch.tensor(ids)

@@ -1,9 +1,10 @@
 """Collect: prompts -> what the policy answers, how it scores, and what four models say about every token."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from align.data.records import Prompt
 from align.generation.sampler import Completion, TransformersSampler
-from align.ppo.forward import CompletionLogprobs, Sequences
+from align.models.lanes import side_by_side
+from align.ppo.forward import CompletionLogprobs, Sequences, rounded_up
 from align.ppo.prompts import Asked
-from align.ppo.rollout import Rollout, as_sequences, microbatches
+from align.ppo.rollout import WIDTH_STEP, Rollout, as_sequences, microbatches
 from align.ppo.score import Scored, WeightedSource, score_completions
 from align.runtime.engine import Engine
 
@@ -40,6 +42,11 @@ class Reference:
     def __init__(self, policy: Engine, frozen: CompletionLogprobs | None) -> None:
         self._policy = policy
         self._frozen = frozen
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it can be asked while the policy is asked."""
+        return self._frozen is not None
 
     @torch.no_grad()
     def logprobs(self, *sequences: Tensor) -> Tensor:
@@ -91,19 +98,35 @@ class Collector:
 
     def _read(self, sequences: Sequences, completions: Sequence[Completion], scored: Scored) -> Rollout:
         mask = sequences.mask
-        found = {name: torch.zeros(mask.shape, device=self.policy.device) for name in _READ}
+        names = ("old_logprobs", "reference_logprobs", "values", "entropy")
+        found = {name: torch.zeros(mask.shape, device=self.policy.device) for name in names}
         inputs = [
             item.to(self.policy.device)
             for item in (sequences.input_ids, sequences.prompt_lengths, sequences.lengths)
         ]
         sizes = (sequences.prompt_lengths + sequences.lengths).tolist()
-        for rows in microbatches(sizes, range(len(sizes)), self.tokens):
-            part = [item[rows] for item in inputs]
-            part[0] = part[0][:, : sizes[rows[0]]]
-            logprobs, entropy = self.policy.ask(*part, True)
-            answers = (logprobs, self.reference.logprobs(*part), self.value.ask(*part), entropy)
-            for name, values in zip(_READ, answers, strict=True):
-                found[name][rows, : values.shape[1]] = values
+        parts = microbatches(sizes, range(len(sizes)), self.tokens)
+
+        def read(name: str, ask: Callable[..., Any]) -> None:
+            for rows in parts:
+                part = [item[rows] for item in inputs]
+                part[0] = part[0][:, : rounded_up(sizes[rows[0]], WIDTH_STEP)]
+                for key, values in zip(name.split(), ask(*part), strict=True):
+                    found[key][rows, : values.shape[1]] = values
+
+        def policy() -> None:
+            read("old_logprobs entropy", lambda *part: self.policy.ask(*part, True))
+            if not self.reference.is_apart:
+                reference()
+
+        def reference() -> None:
+            read("reference_logprobs", lambda *part: [self.reference.logprobs(*part)])
+
+        def value() -> None:
+            read("values", lambda *part: [self.value.ask(*part)])
+
+        work = [policy, value, *([reference] if self.reference.is_apart else [])]
+        side_by_side(self.policy.device, *work)
         ids, prompt_lengths, lengths = inputs
         return Rollout(
             input_ids=ids,
@@ -114,9 +137,6 @@ class Collector:
             scores=scored.total.to(self.policy.device),
             **found,
         )
-
-
-_READ = ("old_logprobs", "reference_logprobs", "values", "entropy")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,17 @@ from transformers import PreTrainedModel
 from align.models.logprobs import SelectedLogprobs, logprobs_with_entropy
 from align.ppo.advantage import completion_mask
 
+STATES_STEP = 64  # states whose logits are computed together, see `rounded_up`
+
+
+def rounded_up(count: int, step: int) -> int:
+    """The next multiple of `step`.
+
+    On a CPU a matrix product in bf16 is compiled anew for every shape it meets, which takes longer than the
+    product itself: with sizes that are multiples of something, few shapes are left.
+    """
+    return -(-count // step) * step
+
 
 @dataclass(frozen=True)
 class Sequences:
@@ -65,9 +76,11 @@ class CompletionLogprobs(nn.Module):
         self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor, with_entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities and, if asked for, entropies without gradient; zero on padding. Both (B, T)"""
-        sequences = Sequences(input_ids, prompt_lengths, lengths)
-        mask, states = sequences.mask, sequences.states()
         bare = _bare(self.model)
+        sequences = _within_context(bare, input_ids, prompt_lengths, lengths)
+        input_ids, mask, states = sequences.input_ids, sequences.mask, sequences.states()
+        count = len(states)
+        states = torch.cat([states, states[:1].expand(rounded_up(count, STATES_STEP) - count)])
         hidden = bare.base_model(input_ids, use_cache=False).last_hidden_state.flatten(0, 1)[states]
         targets = input_ids.flatten()[states + 1]
         head = bare.get_output_embeddings()
@@ -77,9 +90,9 @@ class CompletionLogprobs(nn.Module):
         )
         if with_entropy:
             logprobs, entropy = logprobs_with_entropy(*settings)
-            return _spread(logprobs, mask), _spread(entropy, mask)
+            return _spread(logprobs[:count], mask), _spread(entropy[:count], mask)
         logprobs, _ = SelectedLogprobs.apply(*settings)
-        return _spread(logprobs, mask), None
+        return _spread(logprobs[:count], mask), None
 
 
 class CompletionValues(nn.Module):
@@ -97,15 +110,21 @@ class CompletionValues(nn.Module):
 
     def forward(self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor) -> Tensor:
         """Values, zero on padding. (B, T)"""
-        sequences = Sequences(input_ids, prompt_lengths, lengths)
         bare = _bare(self.model)
-        hidden = bare.base_model(input_ids, use_cache=False).last_hidden_state.flatten(0, 1)
-        values = bare.score(hidden[sequences.states()]).squeeze(-1).float() + self.shift
+        sequences = _within_context(bare, input_ids, prompt_lengths, lengths)
+        hidden = bare.base_model(sequences.input_ids, use_cache=False).last_hidden_state
+        values = bare.score(hidden).flatten()[sequences.states()].float() + self.shift
         return _spread(values, sequences.mask)
 
 
 def _bare(model: PreTrainedModel | PeftModel) -> Any:
     return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _within_context(model: Any, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor) -> Sequences:
+    """The sequences without columns that the model has no positions for: these are padding."""
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return Sequences(input_ids[:, :context], prompt_lengths, lengths)
 
 
 def _spread(values: Tensor, mask: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from align.ppo.forward import Sequences
+from align.ppo.forward import Sequences, rounded_up
+
+WIDTH_STEP, ROWS_STEP = 8, 4  # of a microbatch, see `rounded_up`
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Experience(Rollout):
         chosen = torch.as_tensor(index, device=self.lengths.device)
         cut: dict[str, Any] = {field.name: getattr(self, field.name)[chosen] for field in fields(self)}
         width, total = int(cut["lengths"].max()), int((cut["prompt_lengths"] + cut["lengths"]).max())
+        total = rounded_up(total, WIDTH_STEP)
         for name, value in cut.items():
             if value.dim() == 2:
                 cut[name] = value[:, : total if name == "input_ids" else width]
@@ -62,9 +65,12 @@ class Experience(Rollout):
 def as_sequences(
     prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], pad: int
 ) -> Sequences:
-    """Prompts and completions of token ids, one after the other in rows that are padded on the right."""
+    """Prompts and completions of token ids, one after the other in rows that are padded on the right.
+
+    Rows are a multiple of `WIDTH_STEP` tokens wide.
+    """
     whole = [[*prompt, *completion] for prompt, completion in zip(prompts, completions, strict=True)]
-    width = max(map(len, whole))
+    width = rounded_up(max(map(len, whole)), WIDTH_STEP)
     return Sequences(
         input_ids=torch.tensor([[*row, *[pad] * (width - len(row))] for row in whole]),
         prompt_lengths=torch.tensor([len(prompt) for prompt in prompts]),
@@ -80,15 +86,15 @@ def microbatches(
     Args:
         sizes: tokens of every row, prompt included; `rows` are numbers of these.
         rows: what to cut.
-        tokens: a batch's rows times its longest are at most so many, or it is a single row.
+        tokens: a batch's rows times its width are at most so many, or it is a single row.
         most: rows per batch, where that is bounded too.
     """
     batches: list[list[int]] = []
-    for row in sorted(rows, key=lambda number: -sizes[number]):
-        current = batches[-1] if batches else None
-        is_full = current is None or (len(current) + 1) * sizes[current[0]] > tokens or len(current) == most
-        if current is None or is_full:
-            batches.append([row])
-        else:
-            current.append(row)
+    longest_first = sorted(rows, key=lambda number: -sizes[number])
+    while longest_first:
+        size = max(1, tokens // rounded_up(sizes[longest_first[0]], WIDTH_STEP))
+        size = size - size % ROWS_STEP if size > ROWS_STEP else size
+        size = size if most is None else min(size, most)
+        batches.append(longest_first[:size])
+        longest_first = longest_first[size:]
     return batches

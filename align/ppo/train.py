@@ -40,7 +40,9 @@ from align.runtime.processes import rank
 from align.runtime.stage_io import StageIO
 
 DEMONSTRATIONS = 512  # rows that tell what scores are usual
-READ_TOKENS = 4 * AUTO_TOKENS  # of a batch that is read without gradients, and so keeps no activations
+# What is learnt from at once; batches of a CPU are small, as they stay in its cache and pad less.
+LEARN_TOKENS = {"cpu": 1024, "cuda": AUTO_TOKENS}
+READ_TOKENS = {"cpu": 2048, "cuda": 4 * AUTO_TOKENS}  # without gradients no activations are kept
 
 
 def train(spec: PpoSpec, io: StageIO) -> None:
@@ -131,7 +133,7 @@ def _collector(
         sources=sources,
         measured=measured,
         pad=tokenizer.pad_token_id,
-        tokens=READ_TOKENS,
+        tokens=READ_TOKENS[io.settings.hardware.accelerator],
     )
 
 
@@ -203,7 +205,7 @@ def _update_settings(spec: PpoSpec, io: StageIO) -> UpdateSettings:
         stop_kl=spec.stop_kl,
         aggregation=spec.aggregation,
         max_new_tokens=spec.decoding.max_new_tokens,
-        tokens=AUTO_TOKENS if rows == "auto" else sys.maxsize,
+        tokens=LEARN_TOKENS[io.settings.hardware.accelerator] if rows == "auto" else sys.maxsize,
         rows=None if rows == "auto" else rows,
     )
 

@@ -3,13 +3,15 @@
 Source  Schulman et al. 2017, arXiv:1707.06347, §5
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from align.models.lanes import side_by_side
 from align.ppo.advantage import masked
 from align.ppo.imitation import Imitation
 from align.ppo.kl import k3
@@ -20,6 +22,8 @@ from align.runtime.engine import Engine, Step
 
 APPROX_KL = "policy/approx_kl"
 POLICY_TOKENS, VALUE_TOKENS, PTX_TOKENS = "policy/tokens", "value/tokens", "ptx/tokens"
+# (microbatch, what the model said, normaliser, where sums are kept) -> the microbatch's share of the loss
+LossOf = Callable[[Experience, Any, Tensor, "UpdateStats | None"], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,40 +133,34 @@ class Updater:
         sizes = (experience.prompt_lengths + experience.lengths).tolist()
         parts = microbatches(sizes, rows, settings.tokens, settings.rows)
         idle = group.largest(len(parts), mask.device) - len(parts)
+        turns = [*parts, *parts[:1] * idle]  # every process as often: the last one adds up gradients
         before = stats.sums.get(APPROX_KL, 0.0)
-        for number in range(len(parts) + idle):  # every process as often: the last one adds up gradients
-            is_idle, is_last = number >= len(parts), number == len(parts) + idle - 1
-            part = parts[0] if is_idle else parts[number]
-            self._microbatch(experience.rows(part), counts, shares, is_last, is_idle, stats)
-        if shares[0] is not None:
-            stats.policy_steps.append(self._policy.step(shares[0]))
-        stats.value_steps.append(self._value.step(shares[1]))
+
+        def learn(engine: Engine, loss_of: LossOf, share: float) -> Step:
+            for number, part in enumerate(turns):
+                is_idle, batch = number >= len(parts), experience.rows(part)
+                with engine.microbatch(is_last=number == len(turns) - 1):
+                    answer = engine(batch.input_ids, batch.prompt_lengths, batch.lengths)
+                    loss = loss_of(batch, answer, counts[0], None if is_idle else stats)
+                    engine.backward(0.0 * loss if is_idle else loss)
+            return engine.step(share)
+
+        work = [lambda: stats.value_steps.append(learn(self._value, self._value_loss, shares[1]))]
+        if (share := shares[0]) is not None:
+            work.append(lambda: stats.policy_steps.append(learn(self._policy, self._policy_loss, share)))
+        # Neither model needs the other; processes that wait for each other must do so in the same order.
+        if group.size() > 1:
+            for piece in work:
+                piece()
+        else:
+            side_by_side(mask.device, *work)
         own_kl = stats.sums.get(APPROX_KL, 0.0) - before
         return float(group.total(torch.tensor(own_kl, dtype=torch.float64)) / counts[1].clamp(min=1))
 
-    def _microbatch(
-        self,
-        batch: Experience,
-        counts: Tensor,
-        shares: tuple[float | None, float],
-        is_last: bool,
-        is_idle: bool,
-        stats: UpdateStats,
-    ) -> None:
-        """Forward and backward of both models; an idle one only keeps the processes in step."""
-        inputs, weight = (batch.input_ids, batch.prompt_lengths, batch.lengths), 0.0 if is_idle else 1.0
-        if shares[0] is not None:
-            with self._policy.microbatch(is_last=is_last):
-                loss = self._policy_loss(batch, self._policy(*inputs)[0], counts, None if is_idle else stats)
-                self._policy.backward(weight * loss)
-        with self._value.microbatch(is_last=is_last):
-            loss = self._value_loss(batch, self._value(*inputs), counts, None if is_idle else stats)
-            self._value.backward(weight * loss)
-
     def _policy_loss(
-        self, batch: Experience, logprobs: Tensor, counts: Tensor, stats: UpdateStats | None
+        self, batch: Experience, answer: tuple[Tensor, None], normaliser: Tensor, stats: UpdateStats | None
     ) -> Tensor:
-        settings, mask = self._settings, batch.mask
+        settings, mask, logprobs = self._settings, batch.mask, answer[0]
         found = policy_loss(
             logprobs,
             batch.old_logprobs,
@@ -178,10 +176,10 @@ class Updater:
             stats.add(APPROX_KL, k3(batch.old_logprobs, logprobs.detach()), mask)
             stats.add("policy/loss", found.per_token, mask)
             stats.add(POLICY_TOKENS, torch.ones_like(logprobs), mask)
-        return aggregate(found.per_token, mask, settings.aggregation, counts[0])
+        return aggregate(found.per_token, mask, settings.aggregation, normaliser)
 
     def _value_loss(
-        self, batch: Experience, values: Tensor, counts: Tensor, stats: UpdateStats | None
+        self, batch: Experience, values: Tensor, normaliser: Tensor, stats: UpdateStats | None
     ) -> Tensor:
         mask = batch.mask
         found = value_loss(values, batch.values, batch.returns, self._settings.value_clip_range, mask=mask)
@@ -189,4 +187,4 @@ class Updater:
             stats.add("value/clip_fraction", found.clipped.float(), mask)
             stats.add("value/loss", found.per_token, mask)
             stats.add(VALUE_TOKENS, torch.ones_like(values), mask)
-        return aggregate(found.per_token, mask, self._settings.aggregation, counts[0])
+        return aggregate(found.per_token, mask, self._settings.aggregation, normaliser)

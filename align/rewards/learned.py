@@ -5,6 +5,7 @@ methods.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from align.config.resources import Precision
@@ -53,15 +54,20 @@ class LearnedReward:
 
     def score_conversations(self, conversations: Sequence[tuple[Message, ...]]) -> list[float]:
         """One score per conversation that ends with an assistant turn. (B,)"""
-        from align.models.scalar import score_batch  # noqa: PLC0415
+        from align.models.lanes import side_by_side  # noqa: PLC0415
+        from align.models.scalar import score_tokens, tokenise  # noqa: PLC0415
 
         model, tokenizer = self._load()
-        by_length = sorted(range(len(conversations)), key=lambda row: _characters(conversations[row]))
+        token_ids = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
+        by_length = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
+        batches = [
+            by_length[row : row + self._batch_size] for row in range(0, len(by_length), self._batch_size)
+        ]
+
+        work = [partial(score_tokens, model, [token_ids[row] for row in rows]) for rows in batches]
         scores: dict[int, float] = {}
-        for start in range(0, len(by_length), self._batch_size):
-            rows = by_length[start : start + self._batch_size]
-            turns = [[message.as_dict() for message in conversations[row]] for row in rows]
-            scores.update(zip(rows, score_batch(model, tokenizer, turns), strict=True))
+        for rows, found in zip(batches, side_by_side(model.device, *work), strict=True):
+            scores.update(zip(rows, found, strict=True))
         return [scores[row] for row in range(len(conversations))]
 
     def _load(self) -> "Loaded":
@@ -84,7 +90,3 @@ class LearnedReward:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._loaded = model.requires_grad_(False).train(False).to(device), tokenizer
         return self._loaded
-
-
-def _characters(conversation: Sequence[Message]) -> int:
-    return sum(len(message.content) for message in conversation)

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from align.models.dropout import disable_dropout
-from align.ppo.forward import CompletionLogprobs, CompletionValues, Sequences
+from align.ppo.forward import STATES_STEP, CompletionLogprobs, CompletionValues, Sequences
 from align.ppo.rollout import as_sequences
 
 VOCABULARY = 53
@@ -120,7 +120,7 @@ def test_only_completion_tokens_reach_the_output_layer() -> None:
         scorer(*parts(sequences))
 
     assert not seen  # the layer's weight is used on chosen rows, the layer itself is never called
-    assert [size for size in sizes if size[-1:] == (VOCABULARY,)] == [torch.Size([5, VOCABULARY])]
+    assert [size for size in sizes if size[-1:] == (VOCABULARY,)] == [torch.Size([STATES_STEP, VOCABULARY])]
 
 
 def test_values_stand_before_the_token_they_judge() -> None:

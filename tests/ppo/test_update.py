@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
-from align.ppo.forward import CompletionLogprobs, CompletionValues
-from align.ppo.rollout import Experience, as_sequences, microbatches
+from align.ppo.forward import CompletionLogprobs, CompletionValues, rounded_up
+from align.ppo.rollout import ROWS_STEP, WIDTH_STEP, Experience, as_sequences, microbatches
 from align.ppo.update import APPROX_KL, Updater, UpdateSettings, UpdateStats
 from align.runtime.engine import Engine
 
@@ -172,3 +172,23 @@ def test_microbatches_hold_every_row_once_and_few_tokens() -> None:
     assert sorted(row for batch in batches for row in batch) == list(range(8))
     assert all(len(batch) * max(sizes[row] for row in batch) <= 36 or len(batch) == 1 for batch in batches)
     assert all(len(batch) <= 3 for batch in batches)
+
+
+def test_microbatches_have_few_shapes() -> None:
+    """A CPU compiles a bf16 product for every shape: sizes that differ little give the same."""
+    batches = microbatches(range(1, 257), range(256), tokens=512)
+    shapes = {(len(batch), rounded_up(batch[0] + 1, WIDTH_STEP)) for batch in batches}
+    assert len(batches) > 64 and len(shapes) < 0.7 * len(batches)
+    assert all(len(batch) % ROWS_STEP == 0 for batch in batches[:-1] if len(batch) > ROWS_STEP)
+
+
+def test_two_lanes_take_the_same_step() -> None:
+    before, weights = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        policy, value = engines(learning_rate=0.1)
+        Updater(policy, value, SETTINGS).update(experience(policy, value), ALL, (0,))
+        weights.append([*policy.module.parameters(), *value.module.parameters()])
+    torch.set_num_threads(before)
+    for one, two in zip(*weights, strict=True):
+        torch.testing.assert_close(one, two)
