@@ -70,15 +70,18 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Turns])
 
 
 @torch.inference_mode()
-def score_tokens(model: PreTrainedModel, token_ids: Sequence[Sequence[int]]) -> list[float]:
-    """One score per conversation of token ids, in order. (B,)"""
+def score_tokens(
+    model: PreTrainedModel, token_ids: Sequence[Sequence[int]], bf16: bool = False
+) -> list[float]:
+    """One score per conversation of token ids, in order, computed in bf16 where `bf16` says so. (B,)"""
     width = max(len(ids) for ids in token_ids)
     padded = torch.full((len(token_ids), width), model.config.get_text_config().pad_token_id)
     mask = torch.zeros_like(padded)
     for row, ids in enumerate(token_ids):
         padded[row, : len(ids)] = torch.tensor(ids)
         mask[row, : len(ids)] = 1
-    logits = model(
-        input_ids=padded.to(model.device), attention_mask=mask.to(model.device), use_cache=False
-    ).logits
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        logits = model(
+            input_ids=padded.to(model.device), attention_mask=mask.to(model.device), use_cache=False
+        ).logits
     return logits.squeeze(-1).float().tolist()

@@ -1,10 +1,9 @@
 """Collect: prompts -> what the policy answers, how it scores, and what four models say about every token."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from align.data.records import Prompt
 from align.generation.sampler import Completion, TransformersSampler
-from align.models.lanes import side_by_side
 from align.ppo.forward import CompletionLogprobs, Sequences, rounded_up
 from align.ppo.prompts import Asked
 from align.ppo.rollout import WIDTH_STEP, Rollout, as_sequences, microbatches
@@ -42,11 +40,6 @@ class Reference:
     def __init__(self, policy: Engine, frozen: CompletionLogprobs | None) -> None:
         self._policy = policy
         self._frozen = frozen
-
-    @property
-    def is_apart(self) -> bool:
-        """Whether it can be asked while the policy is asked."""
-        return self._frozen is not None
 
     @torch.no_grad()
     def logprobs(self, *sequences: Tensor) -> Tensor:
@@ -105,28 +98,13 @@ class Collector:
             for item in (sequences.input_ids, sequences.prompt_lengths, sequences.lengths)
         ]
         sizes = (sequences.prompt_lengths + sequences.lengths).tolist()
-        parts = microbatches(sizes, range(len(sizes)), self.tokens)
-
-        def read(name: str, ask: Callable[..., Any]) -> None:
-            for rows in parts:
-                part = [item[rows] for item in inputs]
-                part[0] = part[0][:, : rounded_up(sizes[rows[0]], WIDTH_STEP)]
-                for key, values in zip(name.split(), ask(*part), strict=True):
-                    found[key][rows, : values.shape[1]] = values
-
-        def policy() -> None:
-            read("old_logprobs entropy", lambda *part: self.policy.ask(*part, True))
-            if not self.reference.is_apart:
-                reference()
-
-        def reference() -> None:
-            read("reference_logprobs", lambda *part: [self.reference.logprobs(*part)])
-
-        def value() -> None:
-            read("values", lambda *part: [self.value.ask(*part)])
-
-        work = [policy, value, *([reference] if self.reference.is_apart else [])]
-        side_by_side(self.policy.device, *work)
+        for rows in microbatches(sizes, range(len(sizes)), self.tokens):
+            part = [item[rows] for item in inputs]
+            part[0] = part[0][:, : rounded_up(sizes[rows[0]], WIDTH_STEP)]
+            logprobs, entropy = self.policy.ask(*part, True)
+            answers = (logprobs, self.reference.logprobs(*part), self.value.ask(*part), entropy)
+            for name, values in zip(names, answers, strict=True):
+                found[name][rows, : values.shape[1]] = values
         ids, prompt_lengths, lengths = inputs
         return Rollout(
             input_ids=ids,

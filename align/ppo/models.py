@@ -3,13 +3,14 @@
 Reads   policy and value model (a folder or Hub id)
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.generation.sampler import TransformersSampler
 from align.models.adapter import lora_config
@@ -17,6 +18,7 @@ from align.models.attention import use_short_attention
 from align.models.causal import load_policy, load_reference
 from align.models.dropout import disable_dropout
 from align.models.scalar import load_reward_model
+from align.models.shared_base import adapter_over, head_of, scalar_over, scalar_with_adapter
 from align.ppo.collect import Reference
 from align.ppo.forward import CompletionLogprobs, CompletionValues
 from align.ppo.spec import OptimizerSpec, PpoSpec
@@ -34,19 +36,29 @@ class Models:
     value: Engine
 
 
+def load_base(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The policy before training, on the device of this machine."""
+    attention = io.resources.attention
+    model = load_policy(io.locate(spec.policy.path), spec.policy, tokenizer, attention=attention)
+    ready: PreTrainedModel = _ready(model, io)
+    return ready
+
+
 def build_models(
-    spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, usual: tuple[float, float] = (0.0, 1.0)
+    spec: PpoSpec,
+    io: StageIO,
+    tokenizer: PreTrainedTokenizerBase,
+    base: PreTrainedModel,
+    usual: tuple[float, float] = (0.0, 1.0),
 ) -> Models:
-    """Load every model once, on the device of this machine.
+    """Make the models that are asked and trained. With adapters all that can reads the one frozen `base`.
 
     `usual` is the mean and deviation of scores that count as 0 and 1: a reward model's head is rescaled by
     them before it judges values.
     """
-    source, attention = io.locate(spec.policy.path), io.resources.attention
-    device = torch.device(io.settings.hardware.accelerator)
-    policy: Any = load_policy(source, spec.policy, tokenizer, attention=attention)
-    adapter = lora_config(spec.adapter, policy, tokenizer, "CAUSAL_LM")
-    policy = _ready(policy if adapter is None else get_peft_model(policy, adapter), device)
+    values = CompletionValues(_ready(_value(spec, io, tokenizer, base, usual), io))
+    adapter = lora_config(spec.adapter, base, tokenizer, "CAUSAL_LM")
+    policy: Any = base if adapter is None else get_peft_model(base, adapter).eval()
     sampler = TransformersSampler(policy, tokenizer, spec.decoding)
 
     def asked(model: Any) -> CompletionLogprobs:
@@ -55,38 +67,49 @@ def build_models(
     engine = _engine(asked(policy), spec.policy_optimizer, spec)
     frozen = None
     if adapter is None:
-        reference = load_reference(source, spec.policy, tokenizer, attention=attention)
-        frozen = asked(_ready(reference, device))
-    value = _engine(CompletionValues(_value(spec, io, tokenizer, device, usual)), spec.value_optimizer, spec)
-    return Models(engine, sampler, Reference(engine, frozen), value)
+        source, attention = io.locate(spec.policy.path), io.resources.attention
+        frozen = asked(_ready(load_reference(source, spec.policy, tokenizer, attention=attention), io))
+    return Models(engine, sampler, Reference(engine, frozen), _engine(values, spec.value_optimizer, spec))
 
 
 def _value(
     spec: PpoSpec,
     io: StageIO,
     tokenizer: PreTrainedTokenizerBase,
-    device: torch.device,
+    base: PreTrainedModel,
     usual: tuple[float, float],
 ) -> Any:
     start = spec.value or spec.policy
-    model: Any = load_reward_model(io.locate(start.path), start, tokenizer, attention=io.resources.attention)
-    if spec.value is None:
-        nn.init.zeros_(model.score.weight)
+    source = io.locate(start.path)
+    if spec.adapter is not None and spec.value is not None:
+        trained = adapter_over(source, io.locate(spec.policy.path))
+        if trained is not None:
+            sys.stdout.write("policy and value model share one base\n")
+            return _rescaled(scalar_with_adapter(base, trained, trainable=True), *usual)
+    model: Any
+    if spec.adapter is not None and spec.value is None:
+        model = scalar_over(base)
     else:
-        _rescale(model, *usual)
+        model = load_reward_model(source, start, tokenizer, attention=io.resources.attention)
+        if spec.value is None:
+            nn.init.zeros_(model.score.weight)
+        else:
+            _rescaled(model, *usual)
     adapter = lora_config(spec.adapter, model, tokenizer, "SEQ_CLS")
-    return _ready(model if adapter is None else get_peft_model(model, adapter), device)
+    return model if adapter is None else get_peft_model(model, adapter)
 
 
 @torch.no_grad()
-def _rescale(model: Any, mean: float, deviation: float) -> None:
-    """Let the head give (score - mean) / deviation."""
-    model.score.weight.div_(deviation)
+def _rescaled(model: Any, mean: float, deviation: float) -> Any:
+    """The model, whose head now gives (score - mean) / deviation."""
+    head_of(model).weight.div_(deviation)
     model.config.value_shift = (getattr(model.config, "value_shift", 0.0) - mean) / deviation
+    return model
 
 
-def _ready(model: Any, device: torch.device) -> Any:
+def _ready(model: Any, io: StageIO) -> Any:
     """On its device, in evaluation mode and without dropout: what is sampled is what is trained."""
+    device = torch.device(io.settings.hardware.accelerator)
     disable_dropout(model)
     if device.type == "cpu":
         bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model

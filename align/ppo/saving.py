@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 from align.data.contract import contract_of
 from align.models.saving import save_model
+from align.models.shared_base import stand_alone
 from align.ppo.loop import Loop, full_state
 from align.ppo.models import Models
 from align.ppo.spec import PpoSpec
@@ -66,9 +67,15 @@ def resume(loop: Loop, io: StageIO) -> None:
 
 
 def save_models(models: Models, tokenizer: PreTrainedTokenizerBase, spec: PpoSpec, io: StageIO) -> None:
-    policy: Any = models.policy.module.model
+    """Write the value model, then the policy: each with its adapter merged, which ends their training."""
     values: Any = models.value.module
     value = values.model
+    if isinstance(value, PeftModel):
+        stand_alone(value)
+        value = value.merge_and_unload()
+    value.config.value_shift = values.shift.item()
+    value.save_pretrained(io.output.path / "value", safe_serialization=True)
+    policy: Any = models.policy.module.model
     policy.generation_config.update(
         do_sample=True,
         temperature=spec.decoding.temperature,
@@ -77,7 +84,4 @@ def save_models(models: Models, tokenizer: PreTrainedTokenizerBase, spec: PpoSpe
     tokenizer.padding_side = "left"  # the side for generation, which is what a saved policy is for
     save_model(policy, tokenizer, io.output)
     contract_of(tokenizer).save(io.output.model)
-    merged = value.merge_and_unload() if isinstance(value, PeftModel) else value
-    merged.config.value_shift = values.shift.item()
-    merged.save_pretrained(io.output.path / "value", safe_serialization=True)
     tokenizer.save_pretrained(io.output.path / "value")

@@ -25,7 +25,7 @@ from align.ppo.imitation import Imitation, as_demonstrations
 from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
-from align.ppo.models import Models, build_models
+from align.ppo.models import Models, build_models, load_base
 from align.ppo.prompts import Asked, PromptPlan, fitting
 from align.ppo.saving import Saver, resume, save_models
 from align.ppo.schedule import Schedule
@@ -35,6 +35,7 @@ from align.ppo.shaping import Shaping
 from align.ppo.snippet import write_snippet
 from align.ppo.spec import KlSpec, PpoSpec
 from align.ppo.update import Updater, UpdateSettings
+from align.rewards.learned import share_base
 from align.runtime import group
 from align.runtime.processes import rank
 from align.runtime.stage_io import StageIO
@@ -58,8 +59,11 @@ def train(spec: PpoSpec, io: StageIO) -> None:
         name: WeightedSource(entry.source.located(io.locate).build(), entry.weight)
         for name, entry in spec.rewards.items()
     }
+    base = load_base(spec, io, tokenizer)
+    if spec.adapter is not None:
+        share_base(base, io.locate(spec.policy.path), [entry.source for entry in sources.values()])
     shaping = _shaping(spec, io, sources)
-    models = build_models(spec, io, tokenizer, (shaping.mean, shaping.deviation))
+    models = build_models(spec, io, tokenizer, base, (shaping.mean, shaping.deviation))
     loop = _loop(spec, io, tokenizer, models, sources, shaping)
     resume(loop, io)
     loop.run()

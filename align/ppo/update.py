@@ -148,8 +148,9 @@ class Updater:
         work = [lambda: stats.value_steps.append(learn(self._value, self._value_loss, shares[1]))]
         if (share := shares[0]) is not None:
             work.append(lambda: stats.policy_steps.append(learn(self._policy, self._policy_loss, share)))
-        # Neither model needs the other; processes that wait for each other must do so in the same order.
-        if group.size() > 1:
+        # Neither model needs the other. Processes that wait for each other must do so in the same order, and
+        # who says how many rows memory holds means those of one model.
+        if group.size() > 1 or settings.rows is not None:
             for piece in work:
                 piece()
         else:

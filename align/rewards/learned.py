@@ -4,9 +4,9 @@ Its signature is read in the process that plans a run, which never loads torch; 
 methods.
 """
 
+import sys
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from align.config.resources import Precision
 from align.config.spec import ModelRef
@@ -54,21 +54,33 @@ class LearnedReward:
 
     def score_conversations(self, conversations: Sequence[tuple[Message, ...]]) -> list[float]:
         """One score per conversation that ends with an assistant turn. (B,)"""
-        from align.models.lanes import side_by_side  # noqa: PLC0415
         from align.models.scalar import score_tokens, tokenise  # noqa: PLC0415
 
         model, tokenizer = self._load()
         token_ids = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
         by_length = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
-        batches = [
-            by_length[row : row + self._batch_size] for row in range(0, len(by_length), self._batch_size)
-        ]
-
-        work = [partial(score_tokens, model, [token_ids[row] for row in rows]) for rows in batches]
+        is_bf16 = self._precision == "bf16"  # matters to fp32 weights that others share
         scores: dict[int, float] = {}
-        for rows, found in zip(batches, side_by_side(model.device, *work), strict=True):
+        for start in range(0, len(by_length), self._batch_size):
+            rows = by_length[start : start + self._batch_size]
+            found = score_tokens(model, [token_ids[row] for row in rows], is_bf16)
             scores.update(zip(rows, found, strict=True))
         return [scores[row] for row in range(len(conversations))]
+
+    def read_over(self, base: "PreTrainedModel", path: str) -> bool:
+        """Read a frozen base that is in memory already, where this model is an adapter over it.
+
+        `path` is where the base was loaded from. Returns whether it is.
+        """
+        from align.models.shared_base import adapter_over, scalar_with_adapter  # noqa: PLC0415
+        from align.models.tokenizer import load_model_tokenizer  # noqa: PLC0415
+
+        adapter = adapter_over(self.spec.path, path)
+        if adapter is not None:
+            model: Any = scalar_with_adapter(base, adapter)
+            tokenizer = load_model_tokenizer(self.spec.path, self.spec)
+            self._loaded = model.requires_grad_(False).train(False).to(base.device), tokenizer
+        return adapter is not None
 
     def _load(self) -> "Loaded":
         import torch  # noqa: PLC0415
@@ -90,3 +102,10 @@ class LearnedReward:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._loaded = model.requires_grad_(False).train(False).to(device), tokenizer
         return self._loaded
+
+
+def share_base(base: "PreTrainedModel", path: str, sources: Sequence[object]) -> None:
+    """Let every reward model among `sources` that is an adapter over `base`, loaded from `path`, read it."""
+    for source in sources:
+        if isinstance(source, LearnedReward) and source.read_over(base, path):
+            sys.stdout.write("policy and reward model share one base\n")

@@ -21,11 +21,12 @@ def test_the_benchmark_measures_our_own_loop() -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[0])
     assert found["system"] == "align" and found["precision"] == "fp32"
-    assert found["response_tokens"] == 8, "completions do not end by themselves"
+    assert 1 <= found["response_tokens"] < 8, "some completions end before the limit"
     assert found["steps"] == 4, "2 epochs of 2 minibatches"
     phases = [found[name] for name in ("generate", "score", "read", "learn")]
     assert all(seconds > 0 for seconds in phases)
     assert sum(phases) <= found["seconds"] + 0.01
     table = [line.strip("│").split("│") for line in done.stdout.splitlines() if line.startswith("│")]
     cells = {row[0].strip(): row[1].strip() for row in table}
-    assert float(cells["samples per second"]) > 0 and cells["response tokens"] == "8.000"
+    assert float(cells["samples per second"]) > 0
+    assert cells["response tokens"] == f"{found['response_tokens']:.3f}"
