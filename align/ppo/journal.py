@@ -9,7 +9,7 @@ from align.ppo.alarms import Alarms
 from align.ppo.collect import Collected
 from align.runtime.processes import rank
 
-SAMPLES = 4  # completions of a rollout that are written down
+SAMPLES = 10  # completions of a rollout that are written down
 
 
 class Journal:

@@ -17,6 +17,7 @@ from align.ppo.advantage import generalized_advantage, token_rewards, whiten
 from align.ppo.collect import Clock, Collected, Collector
 from align.ppo.diagnostics import rollout_metrics, time_metrics, update_metrics
 from align.ppo.kl import Controller, token_kl
+from align.ppo.length import LengthLine
 from align.ppo.prompts import PromptPlan
 from align.ppo.rollout import Experience, Rollout
 from align.ppo.schedule import Schedule
@@ -77,6 +78,7 @@ class Loop:
         self._log = log
         self._save = save
         self._selection = selection
+        self._length_line: LengthLine | None = None
         self._skipped = 0
         self._is_over = False
         self.update = 0
@@ -129,11 +131,20 @@ class Loop:
             )
         # 8 log
         metrics = rollout_metrics(collected, kl, shaped, kl_coefficient)
+        metrics["objective/score_beyond_length"] = self._beyond_length(rollout)
         metrics |= update_metrics(stats, rollout, experience.returns)
         metrics |= time_metrics(clock, rollout)
         self._controller.update(metrics["objective/kl"], settings.rollout_batch_size)
         self._refuse_broken(metrics, stats)
         return metrics, collected
+
+    def _beyond_length(self, rollout: Rollout) -> float:
+        """Mean score beyond what completions as long scored in the first rollout."""
+        lengths = group.everybodys(rollout.lengths[rollout.valid].tolist())
+        scores = group.everybodys(rollout.scores[rollout.valid].tolist())
+        if self._length_line is None:
+            self._length_line = LengthLine.through(lengths, scores)
+        return self._length_line.excess(lengths, scores)
 
     def _experience(self, rollout: Rollout, rewards: Tensor) -> Experience:
         settings = self._settings
@@ -165,6 +176,7 @@ class Loop:
             "update": self.update,
             "is_over": self._is_over,
             "skipped": self._skipped,
+            "length_line": None if self._length_line is None else vars(self._length_line),
             "controller": self._controller.state(),
             "policy": self._collector.policy.state(),
             "value": self._collector.value.state(),
@@ -174,6 +186,8 @@ class Loop:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
         self.update, self._skipped, self._is_over = state["update"], state["skipped"], state["is_over"]
+        line = state["length_line"]
+        self._length_line = None if line is None else LengthLine(**line)
         self._controller.restore(state["controller"])
         self._collector.policy.restore(state["policy"])
         self._collector.value.restore(state["value"])

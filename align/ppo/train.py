@@ -34,6 +34,7 @@ from align.ppo.selection import FIRST_EPISODE, Selection
 from align.ppo.shaping import Shaping
 from align.ppo.snippet import write_snippet
 from align.ppo.spec import KlSpec, PpoSpec
+from align.ppo.summary import summary
 from align.ppo.update import Updater, UpdateSettings
 from align.rewards.learned import share_base
 from align.runtime import group
@@ -72,6 +73,7 @@ def train(spec: PpoSpec, io: StageIO) -> None:
         greedy = TransformersSampler(policy, tokenizer, replace(spec.decoding, temperature=0))
         write_snippet(io.output, greedy, loop.first_prompt, spec.decoding.max_new_tokens)
         save_models(models, tokenizer, spec, io)
+        sys.stdout.writelines(f"{line}\n" for line in summary(io.output))
 
 
 def _loop(

@@ -58,6 +58,7 @@ class LearnedReward:
 
         model, tokenizer = self._load()
         token_ids = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
+        self._refuse_overlong(model, token_ids)
         by_length = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
         is_bf16 = self._precision == "bf16"  # matters to fp32 weights that others share
         scores: dict[int, float] = {}
@@ -66,6 +67,15 @@ class LearnedReward:
             found = score_tokens(model, [token_ids[row] for row in rows], is_bf16)
             scores.update(zip(rows, found, strict=True))
         return [scores[row] for row in range(len(conversations))]
+
+    def _refuse_overlong(self, model: "PreTrainedModel", token_ids: Sequence[Sequence[int]]) -> None:
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        longest = max(map(len, token_ids), default=0)
+        if context is not None and longest > context:
+            raise DataError(
+                f"a conversation of {longest} tokens does not fit the {context} that the reward model "
+                f"{self.spec.path} can read; lower max_prompt_tokens or decoding.max_new_tokens"
+            )
 
     def read_over(self, base: "PreTrainedModel", path: str) -> bool:
         """Read a frozen base that is in memory already, where this model is an adapter over it.

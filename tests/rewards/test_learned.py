@@ -72,6 +72,14 @@ def test_conversations_may_have_many_turns(judge):
     assert reward.score([Prompt(turns[:-1])], ["what of the fox"]) == reward.score_conversations([turns])
 
 
+def test_a_conversation_longer_than_the_context_is_refused(judge):
+    """Rotary positions would go on without an error, and the score would mean nothing."""
+    with pytest.raises(
+        DataError, match=r"conversation of \d+ tokens does not fit the 256 .* max_prompt_tokens"
+    ):
+        LearnedReward(str(judge)).score([Prompt((Message("user", "what of the fox " * 200),))], ["fox"])
+
+
 def test_the_model_argument_is_a_reference_that_can_be_located():
     plugin = PluginSpec.from_yaml(
         {"_target_": "align.rewards.learned.LearnedReward", "model": "stage:reward"}

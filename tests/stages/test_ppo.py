@@ -53,7 +53,7 @@ def stage_of(data: DataSpec, model: Path, **changes: Any) -> Ppo:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_score_rises_and_the_policy_stays_near(
-    place: Place, tiny_model: Path, prompt_data: DataSpec, seed: int
+    place: Place, tiny_model: Path, prompt_data: DataSpec, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     io = place("ppo")
     stage = stage_of(prompt_data, tiny_model, seed=seed, measured={"answer": {"_target_": EXACT}})
@@ -73,6 +73,14 @@ def test_the_score_rises_and_the_policy_stays_near(
     assert all("score/answer" in row for row in rows)
     samples = [json.loads(line) for line in io.output.samples.read_text().splitlines()]
     assert samples[0]["step"] == 1 and samples[-1]["step"] == 16
+    told = capsys.readouterr().out
+    assert f"-> {rows[-1]['objective/score']:.2f}" in told and "at equal length" in told
+    assert rows[0]["objective/score_beyond_length"] == pytest.approx(0, abs=1e-9)
+    gained = rows[-1]["objective/score"] - rows[0]["objective/score"]
+    assert rows[-1]["objective/score_beyond_length"] < 0.5 * gained, (
+        "what is paid for length is not beyond it"
+    )
+    assert told.count(" -> ") >= 13 and repr(samples[-1]["text"]) in told, "ten samples"
     assert AutoModelForCausalLM.from_pretrained(io.output.model).generation_config.temperature == 1
     assert AutoModelForSequenceClassification.from_pretrained(io.output.path / "value").config.num_labels == 1
 
