@@ -22,7 +22,7 @@ from align.runtime.engine import Engine, Step
 
 APPROX_KL = "policy/approx_kl"
 POLICY_TOKENS, VALUE_TOKENS, PTX_TOKENS = "policy/tokens", "value/tokens", "ptx/tokens"
-# (microbatch, what the model said, normaliser, where sums are kept) -> the microbatch's share of the loss
+# (microbatch, what the model said, what sums are divided by, where they are kept) -> its share of the loss
 LossOf = Callable[[Experience, Any, Tensor, "UpdateStats | None"], Tensor]
 
 
@@ -159,7 +159,7 @@ class Updater:
         return float(group.total(torch.tensor(own_kl, dtype=torch.float64)) / counts[1].clamp(min=1))
 
     def _policy_loss(
-        self, batch: Experience, answer: tuple[Tensor, None], normaliser: Tensor, stats: UpdateStats | None
+        self, batch: Experience, answer: tuple[Tensor, None], count: Tensor, stats: UpdateStats | None
     ) -> Tensor:
         settings, mask, logprobs = self._settings, batch.mask, answer[0]
         found = policy_loss(
@@ -177,10 +177,10 @@ class Updater:
             stats.add(APPROX_KL, k3(batch.old_logprobs, logprobs.detach()), mask)
             stats.add("policy/loss", found.per_token, mask)
             stats.add(POLICY_TOKENS, torch.ones_like(logprobs), mask)
-        return aggregate(found.per_token, mask, settings.aggregation, normaliser)
+        return aggregate(found.per_token, mask, settings.aggregation, count)
 
     def _value_loss(
-        self, batch: Experience, values: Tensor, normaliser: Tensor, stats: UpdateStats | None
+        self, batch: Experience, values: Tensor, count: Tensor, stats: UpdateStats | None
     ) -> Tensor:
         mask = batch.mask
         found = value_loss(values, batch.values, batch.returns, self._settings.value_clip_range, mask=mask)
@@ -188,4 +188,4 @@ class Updater:
             stats.add("value/clip_fraction", found.clipped.float(), mask)
             stats.add("value/loss", found.per_token, mask)
             stats.add(VALUE_TOKENS, torch.ones_like(values), mask)
-        return aggregate(found.per_token, mask, self._settings.aggregation, normaliser)
+        return aggregate(found.per_token, mask, self._settings.aggregation, count)
