@@ -7,8 +7,7 @@ from align.config.plugin import PluginSpec
 from align.evaluation.suite import Suite
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
-from align.rewards.blend import Blend
-from align.rewards.learned import LearnedReward
+from align.rewards.learned import learned_in
 from align.rewards.source import RewardSource
 
 
@@ -20,7 +19,7 @@ def reward_problems(
         source = plugin.build()
     except (TypeError, ValueError) as problem:
         return [f"rewards.{name}: {problem}"]
-    models = [learned.spec for learned in _learned(source)]
+    models = [learned.spec for learned in learned_in(source)]
     problems = [
         item for spec in models for item in tokenizer_problems(f"rewards.{name}", spec, locate(spec.path))
     ]
@@ -43,14 +42,6 @@ def tokenizer_problems(field: str, spec: ModelSpec, path: str) -> list[str]:
 def missing_template(path: str) -> str:
     """The problem of a tokenizer that cannot be spoken to."""
     return f"the tokenizer of {path} has none; choose chatml, llama3, gemma or plain"
-
-
-def _learned(source: RewardSource) -> Iterator[LearnedReward]:
-    if isinstance(source, LearnedReward):
-        yield source
-    elif isinstance(source, Blend):
-        for part in source.sources.values():
-            yield from _learned(part)
 
 
 def _names_model(plugin: PluginSpec) -> bool:

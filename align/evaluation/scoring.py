@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from align.data.records import Prompt
-from align.rewards.blend import Blend
+from align.rewards.composed import Composed
 from align.rewards.source import RewardSource
 
 Scores = dict[str, list[float]]
@@ -21,8 +21,8 @@ def scores_of(
     """
     scores: Scores = {}
     for name, source in rewards.items():
-        parts = source.parts(prompts, completions) if isinstance(source, Blend) else {}
-        total = source.total(parts) if isinstance(source, Blend) else source.score(prompts, completions)
+        parts = source.parts(prompts, completions) if isinstance(source, Composed) else {}
+        total = source.total(parts) if isinstance(source, Composed) else source.score(prompts, completions)
         found = {name: total} | {f"{name}/{part}": values for part, values in parts.items()}
         scores |= {key: [float(value) for value in values] for key, values in found.items()}
     for name, values in scores.items():

@@ -5,7 +5,7 @@ methods.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from align.config.resources import Precision
@@ -13,6 +13,7 @@ from align.config.spec import ModelRef
 from align.data.errors import DataError
 from align.data.records import Message, Prompt
 from align.models.spec import ModelSpec, TemplateName
+from align.rewards.composed import Composed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -114,8 +115,17 @@ class LearnedReward:
         return self._loaded
 
 
+def learned_in(source: object) -> Iterator[LearnedReward]:
+    """Every reward model in a source, which may be composed of others."""
+    if isinstance(source, LearnedReward):
+        yield source
+    elif isinstance(source, Composed):
+        for part in source.sources.values():
+            yield from learned_in(part)
+
+
 def share_base(base: "PreTrainedModel", path: str, sources: Sequence[object]) -> None:
-    """Let every reward model among `sources` that is an adapter over `base`, loaded from `path`, read it."""
-    for source in sources:
-        if isinstance(source, LearnedReward) and source.read_over(base, path):
+    """Let every reward model in `sources` that is an adapter over `base`, loaded from `path`, read it."""
+    for model in (model for source in sources for model in learned_in(source)):
+        if model.read_over(base, path):
             sys.stdout.write("policy and reward model share one base\n")
