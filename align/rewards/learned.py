@@ -43,6 +43,7 @@ class LearnedReward:
         self._precision = precision
         self._batch_size = batch_size
         self._loaded: Loaded | None = None
+        self._has_told = False
 
     def score(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
         """One score per completion. (B,)"""
@@ -58,8 +59,8 @@ class LearnedReward:
         from align.models.scalar import score_tokens, tokenise  # noqa: PLC0415
 
         model, tokenizer = self._load()
-        token_ids = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
-        self._refuse_overlong(model, token_ids)
+        spoken = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
+        token_ids = self._within_context(model, spoken)
         by_length = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
         is_bf16 = self._precision == "bf16"  # matters to fp32 weights that others share
         scores: dict[int, float] = {}
@@ -69,14 +70,21 @@ class LearnedReward:
             scores.update(zip(rows, found, strict=True))
         return [scores[row] for row in range(len(conversations))]
 
-    def _refuse_overlong(self, model: "PreTrainedModel", token_ids: Sequence[Sequence[int]]) -> None:
+    def _within_context(
+        self, model: "PreTrainedModel", token_ids: Sequence[Sequence[int]]
+    ) -> list[Sequence[int]]:
+        """Conversations without the beginnings that the model has no positions for; told once."""
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         longest = max(map(len, token_ids), default=0)
-        if context is not None and longest > context:
-            raise DataError(
-                f"a conversation of {longest} tokens does not fit the {context} that the reward model "
-                f"{self.spec.path} can read; lower max_prompt_tokens or decoding.max_new_tokens"
+        if context is None or longest <= context:
+            return list(token_ids)
+        if not self._has_told:
+            sys.stdout.write(
+                f"a conversation of {longest} tokens exceeds the {context} that the reward model "
+                f"{self.spec.path} can read: it is judged without its beginning\n"
             )
+            self._has_told = True
+        return [ids[-context:] for ids in token_ids]
 
     def read_over(self, base: "PreTrainedModel", path: str) -> bool:
         """Read a frozen base that is in memory already, where this model is an adapter over it.

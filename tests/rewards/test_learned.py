@@ -72,12 +72,15 @@ def test_conversations_may_have_many_turns(judge):
     assert reward.score([Prompt(turns[:-1])], ["what of the fox"]) == reward.score_conversations([turns])
 
 
-def test_a_conversation_longer_than_the_context_is_refused(judge):
-    """Rotary positions would go on without an error, and the score would mean nothing."""
-    with pytest.raises(
-        DataError, match=r"conversation of \d+ tokens does not fit the 256 .* max_prompt_tokens"
-    ):
-        LearnedReward(str(judge)).score([Prompt((Message("user", "what of the fox " * 200),))], ["fox"])
+def test_a_conversation_longer_than_the_context_is_judged_by_its_end(judge, capsys):
+    """Rotary positions would go on without an error, and absolute ones end the run."""
+    reward = LearnedReward(str(judge))
+    long = [Prompt((Message("user", f"{word} " + "what of the fox " * 200),)) for word in ("owl", "map")]
+    one, other = reward.score(long, ["fox", "fox"])
+    assert one == pytest.approx(other, abs=1e-6), "their beginnings are not read"
+    assert one != reward.score([Prompt((Message("user", "what of the fox"),))], ["fox"])[0]
+    told = capsys.readouterr().out
+    assert told.count("without its beginning") == 1 and "exceeds the 256" in told
 
 
 def test_the_model_argument_is_a_reference_that_can_be_located():
