@@ -28,6 +28,7 @@ GOES_WITH = {
         "corpus.sft.sources.the_sandbox.path=sft.jsonl",
         "corpus.sft.sources.the_sandbox.format=messages",
     ],
+    "reward/ensemble": ["stages.evaluate.rewards.the_ensemble.sources.second.model=my/reward"],
     "stage/evaluate": ["stages.the_evaluate.suites={questions: {data: {use: sft}}}"],
     "suite/held_out_prompts": ["corpus.prompts.held_out=10"],
 }
