@@ -20,6 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench_stage import stage_io
+
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
 Job = dict[str, Any]
@@ -180,24 +182,12 @@ def stage_of(job: Job, given: Job) -> tuple[Any, Any]:
     """A stage and what it is run with."""
     from pydantic import TypeAdapter
 
-    from align.artifacts.store import ArtifactDir
-    from align.config.resources import Hardware, StageResources
-    from align.runtime.stage_io import RunSettings, StageIO
     from align.stages import AnyStage
 
     shared = {"precision": "fp32", "batch_size": ROWS, "seed": 0, "adapter": ADAPTER}
     stage: Any = TypeAdapter(AnyStage).validate_python({**shared, **given})
-    machine = Hardware(name="cpu", accelerator="cpu", memory_gib=16)
-    folder = Path(job["folder"])
-    io = StageIO(
-        name=given["kind"],
-        inputs={},
-        output=ArtifactDir(folder / f"{given['kind']}-{job['run']}"),
-        outputs=folder,
-        resources=StageResources(micro_batch=MICRO_BATCH),
-        settings=RunSettings(hardware=machine, save_every_minutes=None),
-    )
-    return stage, io
+    kind, folder = given["kind"], Path(job["folder"])
+    return stage, stage_io(kind, folder / f"{kind}-{job['run']}", folder, micro_batch=MICRO_BATCH)
 
 
 if __name__ == "__main__":

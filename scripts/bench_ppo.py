@@ -27,6 +27,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from bench_stage import stage_io
+
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
 Job = dict[str, Any]
@@ -159,9 +161,6 @@ def with_align(job: Job) -> Job:
     from pydantic import TypeAdapter
 
     from align.artifacts.metrics import read_metrics
-    from align.artifacts.store import ArtifactDir
-    from align.config.resources import Hardware, StageResources
-    from align.runtime.stage_io import RunSettings, StageIO
     from align.stages.ppo import Ppo
 
     folder, precision, reward = Path(job["folder"]), job["precision"], f"{job['folder']}/reward"
@@ -176,11 +175,9 @@ def with_align(job: Job) -> Job:
         **{"decoding": {"temperature": 1, "max_new_tokens": job["response_length"]}},
         **{f"{name}_optimizer": {"learning_rate": LEARNING_RATE} for name in ("policy", "value")},
     }
-    output, machine = ArtifactDir(folder / precision), Hardware(name="cpu", accelerator="cpu", memory_gib=16)
-    places = {"name": "ppo", "inputs": {}, "output": output, "outputs": folder, "resources": StageResources()}
-    io = StageIO(**places, settings=RunSettings(hardware=machine, save_every_minutes=None))
+    io = stage_io("ppo", folder / precision, folder)
     TypeAdapter(Ppo).validate_python(given).run(io)
-    rows = [row for row in read_metrics(output.metrics) if row["split"] == "train"]
+    rows = [row for row in read_metrics(io.output.metrics) if row["split"] == "train"]
     names = {name: f"time/{name}" for name in PHASES} | {"ended": "time", "response_tokens": "rollout/length"}
     return {"rows": [{name: row[key] for name, key in names.items()} for row in rows]}
 

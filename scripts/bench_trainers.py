@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_losses import held_out_loss
+from bench_stage import stage_io
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
@@ -190,11 +191,8 @@ def with_align(task: str, folder: Path, system: str, precision: str, seed: int) 
 
 
 def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str, seed: int) -> None:
-    from align.artifacts.store import ArtifactDir
-    from align.config.resources import Hardware, StageResources
     from align.data.spec import DataSpec, ScreeningSpec, SourceSpec
     from align.models.spec import ModelSpec
-    from align.runtime.stage_io import RunSettings, StageIO
     from align.stages.dpo import Dpo
     from align.stages.reward import Reward
     from align.stages.sft import Sft
@@ -210,15 +208,7 @@ def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str
         trainer={**COMMON, "learning_rate": TASKS[kind]["learning_rate"]},
         **{field: ModelSpec(path=str(model))},
     )
-    io = StageIO(
-        name=kind,
-        inputs={},
-        output=ArtifactDir(output),
-        outputs=folder,
-        resources=StageResources(),
-        settings=RunSettings(hardware=Hardware(name="cpu", accelerator="cpu", memory_gib=16)),
-    )
-    stage.run(io)
+    stage.run(stage_io(kind, output, folder))
 
 
 def with_trl(task: str, folder: Path, system: str, precision: str, seed: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from align.data.records import Message
 from align.generation.batch import decode
 from align.generation.choice import draw, row_uniforms, shaping
 from align.generation.decoding import DecodingSpec
+from align.models.context import context_of
 from align.models.rendering import render_prompt
 
 
@@ -117,7 +118,7 @@ class TransformersSampler:
         return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
     def _refuse_overlong(self, rendered: Sequence[Sequence[int]]) -> None:
-        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        context = context_of(self._model)
         longest = max(map(len, rendered), default=0)
         if context is not None and longest + self._decoding.max_new_tokens > context:
             raise DataError(

@@ -3,17 +3,11 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-T = TypeVar("T")
 LANES = 2  # two cores on one small matrix are 1.3 times as fast as one; on a matrix each, twice
-
-
-def lanes(device: torch.device) -> int:
-    """How many pieces of work are worth doing at a time."""
-    return min(LANES, torch.get_num_threads()) if device.type == "cpu" else 1
 
 
 def side_by_side(device: torch.device, *work: Callable[[], Any]) -> list[Any]:
@@ -22,13 +16,13 @@ def side_by_side(device: torch.device, *work: Callable[[], Any]) -> list[Any]:
     On a CPU they run at the same time, and share the threads that torch would give to one. No piece may
     write what another reads, and contexts such as `no_grad` must be entered inside.
     """
-    count = lanes(device)
-    if count == 1 or len(work) < 2:
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads < LANES or len(work) < 2:
         return [piece() for piece in work]
-    pool = _pool(count, torch.get_num_threads() // count)
+    pool = _pool(threads // LANES)
     return [future.result() for future in [pool.submit(piece) for piece in work]]
 
 
 @cache  # threads that stay keep the memory that they once asked for
-def _pool(count: int, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(threads,))
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(LANES, initializer=torch.set_num_threads, initargs=(threads,))

@@ -56,13 +56,6 @@ def _initialise(head: torch.Tensor) -> None:
         head.copy_(drawn)
 
 
-def score_batch(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Turns]
-) -> list[float]:
-    """One score per conversation, in order; each is rendered with the tokenizer's template. (B,)"""
-    return score_tokens(model, tokenise(tokenizer, conversations))
-
-
 def tokenise(tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Turns]) -> list[list[int]]:
     """Token ids of every conversation, rendered with the tokenizer's template."""
     texts = [render(tokenizer, conversation) for conversation in conversations]

@@ -12,6 +12,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from align.models.context import context_of
 from align.models.logprobs import SelectedLogprobs, logprobs_with_entropy
 from align.ppo.advantage import completion_mask
 
@@ -123,8 +124,7 @@ def _bare(model: PreTrainedModel | PeftModel) -> Any:
 
 def _within_context(model: Any, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor) -> Sequences:
     """The sequences without columns that the model has no positions for: these are padding."""
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return Sequences(input_ids[:, :context], prompt_lengths, lengths)
+    return Sequences(input_ids[:, : context_of(model)], prompt_lengths, lengths)
 
 
 def _spread(values: Tensor, mask: Tensor) -> Tensor:

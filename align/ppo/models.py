@@ -81,20 +81,19 @@ def _value(
 ) -> Any:
     start = spec.value or spec.policy
     source = io.locate(start.path)
-    if spec.adapter is not None and spec.value is not None:
-        trained = adapter_over(source, io.locate(spec.policy.path))
-        if trained is not None:
-            sys.stdout.write("policy and value model share one base\n")
-            return _rescaled(scalar_with_adapter(base, trained, trainable=True), *usual)
+    trained = adapter_over(source, io.locate(spec.policy.path)) if spec.adapter and spec.value else None
+    if trained is not None:
+        sys.stdout.write("policy and value model share one base\n")
+        return _rescaled(scalar_with_adapter(base, trained, trainable=True), *usual)
     model: Any
-    if spec.adapter is not None and spec.value is None:
+    if spec.adapter and not spec.value:
         model = scalar_over(base)
     else:
         model = load_reward_model(source, start, tokenizer, attention=io.resources.attention)
-        if spec.value is None:
-            nn.init.zeros_(model.score.weight)
-        else:
-            _rescaled(model, *usual)
+    if spec.value:
+        _rescaled(model, *usual)
+    else:
+        nn.init.zeros_(model.score.weight)
     adapter = lora_config(spec.adapter, model, tokenizer, "SEQ_CLS")
     return model if adapter is None else get_peft_model(model, adapter)
 

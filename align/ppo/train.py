@@ -18,6 +18,7 @@ from align.data.records import Conversation, Prompt
 from align.data.source import load_rows
 from align.data.spec import DataSpec
 from align.generation.sampler import TransformersSampler
+from align.models.context import context_of
 from align.models.tokenizer import load_model_tokenizer
 from align.ppo.alarms import Alarms
 from align.ppo.collect import Collector
@@ -148,7 +149,7 @@ def _prompts(
 ) -> tuple[PromptPlan, list[Asked]]:
     """What is asked in training, in order, and what is held out for the judge."""
     loaded = load_rows(spec.data, Prompt, io.outputs, control_tokens=tokenizer.all_special_tokens)
-    context = _context(policy)
+    context = context_of(policy)
     bounds = [] if context is None else [context - spec.decoding.max_new_tokens]
     bounds += [] if spec.max_prompt_tokens is None else [spec.max_prompt_tokens]
     prompts, tokens = fitting(loaded.train, tokenizer, min(bounds, default=None))
@@ -174,14 +175,8 @@ def _imitation(
     if spec.ptx is None:
         return None
     rows = load_rows(spec.ptx.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens)
-    demonstrations = as_demonstrations(rows.train, tokenizer, _context(policy))
+    demonstrations = as_demonstrations(rows.train, tokenizer, context_of(policy))
     return Imitation(demonstrations, spec.ptx.coefficient, spec.ptx.batch_size, spec.seed)
-
-
-def _context(policy: PreTrainedModel) -> int | None:
-    """The most tokens that the policy can read, where it has such a limit."""
-    found: int | None = getattr(policy.config.get_text_config(), "max_position_embeddings", None)
-    return found
 
 
 def _selection(

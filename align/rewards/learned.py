@@ -74,7 +74,9 @@ class LearnedReward:
         self, model: "PreTrainedModel", token_ids: Sequence[Sequence[int]]
     ) -> list[Sequence[int]]:
         """Conversations without the beginnings that the model has no positions for; told once."""
-        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        from align.models.context import context_of  # noqa: PLC0415
+
+        context = context_of(model)
         longest = max(map(len, token_ids), default=0)
         if context is None or longest <= context:
             return list(token_ids)

@@ -12,6 +12,7 @@ from datasets import Dataset, Features, List, Value, concatenate_datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.data.records import Conversation, Message, PreferencePair, RowError, Text
+from align.models.context import context_of
 from align.models.rendering import render, render_prompt
 
 IGNORED = -100
@@ -182,8 +183,7 @@ def _encode(
 
 def row_limit(model: PreTrainedModel, max_length: int | None) -> int | None:
     """The longest row to train on: `max_length`, or fewer where the model has fewer positions."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    known = [limit for limit in (max_length, positions) if limit is not None]
+    known = [limit for limit in (max_length, context_of(model)) if limit is not None]
     return min(known, default=None)
 
 

@@ -12,7 +12,7 @@ from align.models.adapter import lora_config
 from align.models.causal import load_policy, load_reference
 from align.models.rendering import render
 from align.models.saving import NonFiniteWeightsError, save_model
-from align.models.scalar import load_reward_model, score_batch
+from align.models.scalar import load_reward_model, score_tokens, tokenise
 from align.models.spec import AdapterSpec, ModelSpec
 from align.models.tokenizer import load_tokenizer
 
@@ -127,8 +127,10 @@ def test_a_score_is_read_at_the_last_real_token(tiny_model: Path, tokenizer: Pre
             hidden = model.model(ids).last_hidden_state[0, -1]
             expected.append((hidden @ model.score.weight[0]).item())
 
-    assert score_batch(model, tokenizer, DIALOGUES) == pytest.approx(expected, abs=1e-5)
-    assert score_batch(model, tokenizer, DIALOGUES[::-1]) == pytest.approx(expected[::-1], abs=1e-5)
+    assert score_tokens(model, tokenise(tokenizer, DIALOGUES)) == pytest.approx(expected, abs=1e-5)
+    assert score_tokens(model, tokenise(tokenizer, DIALOGUES[::-1])) == pytest.approx(
+        expected[::-1], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("adapter", [None, AdapterSpec(rank=2, alpha=4)], ids=["full", "lora"])
@@ -138,11 +140,11 @@ def test_a_reward_model_keeps_its_scores_on_disk(
     model = load_reward_model(str(tiny_model), SPEC, tokenizer).eval()
     if adapter is not None:
         model = disturbed(get_peft_model(model, lora_config(adapter, model, tokenizer, "SEQ_CLS")))
-    expected = score_batch(model, tokenizer, DIALOGUES)
+    expected = score_tokens(model, tokenise(tokenizer, DIALOGUES))
     save_model(model, tokenizer, ArtifactDir(tmp_path))
     saved = load_reward_model(str(tmp_path / "model"), SPEC, tokenizer).eval()
 
-    assert score_batch(saved, tokenizer, DIALOGUES) == pytest.approx(expected, abs=1e-4)
+    assert score_tokens(saved, tokenise(tokenizer, DIALOGUES)) == pytest.approx(expected, abs=1e-4)
     assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").config.num_labels == 1
 
 
