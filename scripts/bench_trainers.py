@@ -3,10 +3,10 @@
     ALIGN_DATA=... python scripts/bench_trainers.py                    SFT, reward model and DPO, every row
     ALIGN_DATA=... python scripts/bench_trainers.py --rows 300 --tasks sft        a quick look
 
-Each run is a process of its own, one after the other: one epoch from the raw rows to the saved model,
-reference pass included, nothing cached. TRL runs at its defaults and at the best it offers for rows of
-different lengths (grouped by length, no activation checkpointing). Held-out losses are measured afterwards,
-by the same code.
+Each run is a process of its own, one after the other, from the raw rows to the saved model, reference pass
+included, nothing cached. All start from the same weights, the reward model's head included. TRL runs at its
+defaults and at the best it offers for rows of different lengths (grouped by length, no activation
+checkpointing). Held-out losses are measured afterwards, by the same code.
 """
 
 import argparse
@@ -37,7 +37,6 @@ BATCH_SIZE = 16
 MAX_LENGTH = 512
 HELD_OUT = 200
 COMMON = {
-    "num_train_epochs": 1,
     "lr_scheduler_type": "cosine",
     "warmup_steps": 0.05,
     "max_length": MAX_LENGTH,
@@ -74,6 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="rows (pairs) to train on; all of them by default")
     parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order of the rows")
     parser.add_argument(
         "--child", nargs=4, metavar=("WHAT", "TASK", "FOLDER", "SYSTEM"), help=argparse.SUPPRESS
@@ -91,8 +91,9 @@ def in_child(
         "HF_DATASETS_CACHE": str(folder / "cache" / what),
     }
     command = [sys.executable, __file__, "--child", what, task, str(folder), system]
-    command += ["--precision", given.precision, "--threads", str(given.threads), "--seed", str(given.seed)]
-    command += ["--rows", str(given.rows)] if given.rows else []
+    for option in ("precision", "threads", "seed", "epochs", "rows"):
+        value = getattr(given, option)
+        command += [] if value is None else [f"--{option}", str(value)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{what} {task} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
@@ -114,9 +115,10 @@ def child(given: argparse.Namespace) -> None:
         answer = {"loss": held_out_loss(task, Path(folder), Path(folder) / system)}
     else:
         run = with_align if what == "align" else with_trl
-        answer = run(task, Path(folder), what, precision, given.seed)
+        options = {**COMMON, "learning_rate": TASKS[task]["learning_rate"], "num_train_epochs": given.epochs}
+        answer = run(task, Path(folder), what, precision, given.seed, options)
         answer["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        answer["precision"] = precision
+        answer |= {"precision": precision, "epochs": given.epochs}
     print(json.dumps(answer))
 
 
@@ -128,7 +130,8 @@ def prepare(task: str, folder: Path, limit: int | None, precision: str, seed: in
     from align.data.source import load_rows
     from align.data.spec import DataSpec, SourceSpec
     from align.models.causal import build_policy
-    from align.models.spec import ArchitectureSpec, TokenizerSpec
+    from align.models.scalar import load_reward_model
+    from align.models.spec import ArchitectureSpec, ModelSpec, TokenizerSpec
     from align.models.tokenizer import build_tokenizer
     from align.training.tokenise import tokenise_conversations, tokenise_pairs
 
@@ -152,11 +155,15 @@ def prepare(task: str, folder: Path, limit: int | None, precision: str, seed: in
         (folder / "data" / f"{split}.jsonl").write_text("".join(lines))
     torch.manual_seed(seed)
     model = build_policy(ArchitectureSpec(), tokenizer)
-    for part in (model, tokenizer):
-        part.save_pretrained(folder / "model")
+    for piece in (model, tokenizer):
+        piece.save_pretrained(folder / "model")
     if task != "sft":  # preferences are learnt by a model that has read the chosen answers once
-        run_stage("sft", folder, folder / "model", folder / "base", precision, seed)
+        options = {**COMMON, "learning_rate": TASKS["sft"]["learning_rate"], "num_train_epochs": 1}
+        run_stage("sft", folder, folder / "base", precision, seed, options)
         shutil.copytree(folder / "base" / "model", folder / "model", dirs_exist_ok=True)
+    if task == "reward":  # one head for all: nobody may win by a lucky draw
+        model_path = str(folder / "model")
+        load_reward_model(model_path, ModelSpec(path=model_path), tokenizer).save_pretrained(model_path)
     kept = tokenise([row for row, _ in parts["train"]], tokenizer, None)
     return {
         "rows": len(parts["train"]),
@@ -181,16 +188,21 @@ def raw(row: Any) -> dict[str, Any]:
     return {**turns, "messages": [*turns["prompt"], *turns.get("completion", turns.get("chosen", []))]}
 
 
-def with_align(task: str, folder: Path, system: str, precision: str, seed: int) -> dict[str, Any]:
+def with_align(
+    task: str, folder: Path, system: str, precision: str, seed: int, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """One stage, as the pipeline runs it."""
     import trl.trainer.dpo_trainer  # noqa: F401  (imports are outside the time, here and below)
 
     started = time.monotonic()
-    run_stage(task, folder, folder / "model", folder / system, precision, seed)
+    run_stage(task, folder, folder / system, precision, seed, options)
     return {"seconds": time.monotonic() - started}
 
 
-def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str, seed: int) -> None:
+def run_stage(
+    kind: str, folder: Path, output: Path, precision: str, seed: int, options: Mapping[str, Any]
+) -> None:
+    """Train the model of `folder` on its rows."""
     from align.data.spec import DataSpec, ScreeningSpec, SourceSpec
     from align.models.spec import ModelSpec
     from align.stages.dpo import Dpo
@@ -205,13 +217,15 @@ def run_stage(kind: str, folder: Path, model: Path, output: Path, precision: str
         precision=precision,
         batch_size=BATCH_SIZE,
         seed=seed,
-        trainer={**COMMON, "learning_rate": TASKS[kind]["learning_rate"]},
-        **{field: ModelSpec(path=str(model))},
+        trainer=dict(options),
+        **{field: ModelSpec(path=str(folder / "model"))},
     )
     stage.run(stage_io(kind, output, folder))
 
 
-def with_trl(task: str, folder: Path, system: str, precision: str, seed: int) -> dict[str, Any]:
+def with_trl(
+    task: str, folder: Path, system: str, precision: str, seed: int, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """TRL's script of the same name, told what it is told on a command line."""
     import importlib
 
@@ -219,7 +233,7 @@ def with_trl(task: str, folder: Path, system: str, precision: str, seed: int) ->
 
     script = importlib.import_module(f"trl.scripts.{task}")
     options = {
-        **COMMON,
+        **options,
         "model_name_or_path": folder / "model",
         "dataset_name": folder / "data",
         "output_dir": folder / system / "model",
@@ -227,7 +241,6 @@ def with_trl(task: str, folder: Path, system: str, precision: str, seed: int) ->
         "use_cpu": "true",
         "bf16": str(precision == "bf16").lower(),
         "per_device_train_batch_size": BATCH_SIZE,
-        "learning_rate": TASKS[task]["learning_rate"],
         "save_strategy": "no",
         "report_to": "none",
         "seed": seed,
@@ -252,12 +265,15 @@ def report(table: Sequence[Mapping[str, Any]]) -> None:
 
     columns = ("task", "system", "unit", "per second", "seconds", "speed-up", "peak GiB", "loss", "excess")
     first = table[0]
-    size = f"{first['parameters'] / 1e6:.1f} M parameters"
-    shown = Table(*columns, title=f"{size}, {first['precision']}, batches of {BATCH_SIZE}, one epoch")
+    title = (
+        f"{first['parameters'] / 1e6:.1f} M parameters, {first['precision']}, batches of {BATCH_SIZE}, "
+        f"epochs: {first['epochs']}"
+    )
+    shown = Table(*columns, title=title)
     for row in table:
         ours = next((other for other in table if other["task"] == row["task"]), row)
         unit, amount = ("tokens", row["tokens"]) if row["task"] == "sft" else ("pairs", row["rows"])
-        seconds, loss = row["seconds"], row["loss"]
+        amount, seconds, loss = amount * row["epochs"], row["seconds"], row["loss"]
         shown.add_row(
             *(row["task"], row["system"], unit, f"{amount / seconds:.1f}", f"{seconds:.1f}"),
             *(f"{seconds / ours['seconds']:.2f}", f"{row['peak_gib']:.2f}", f"{loss:.4f}"),
