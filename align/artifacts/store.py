@@ -82,6 +82,11 @@ class ArtifactDir:
         return self.path / "log"
 
     @property
+    def events(self) -> Path:
+        """Event files of TensorBoard, which outlive the checkpoints."""
+        return self.log / "events"
+
+    @property
     def stage_json(self) -> Path:
         """The resolved spec: enough to reproduce the artifact."""
         return self.path / "stage.json"

@@ -69,7 +69,7 @@ def load_rows(
     return _split_and_mix(spec, pools, report)
 
 
-def load_problems(field: str, spec: DataSpec, row_type: type[Row], outputs: Path) -> list[str]:
+def load_problems(field: str, spec: DataSpec, row_type: type[Row] | UnionType, outputs: Path) -> list[str]:
     """What keeps the rows of `field` from being read, as `field: problem`."""
     try:
         load_rows(spec, row_type, outputs)

@@ -7,7 +7,7 @@ from align.config.plugin import PluginSpec
 from align.evaluation.suite import Suite
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
-from align.rewards.learned import learned_in
+from align.rewards.composed import leaves
 from align.rewards.source import RewardSource
 
 
@@ -19,7 +19,8 @@ def reward_problems(
         source = plugin.build()
     except (TypeError, ValueError) as problem:
         return [f"rewards.{name}: {problem}"]
-    models = [learned.spec for learned in learned_in(source)]
+    read = (getattr(leaf, "spec", None) for leaf in leaves(source))
+    models = [spec for spec in read if isinstance(spec, ModelSpec)]
     problems = [
         item for spec in models for item in tokenizer_problems(f"rewards.{name}", spec, locate(spec.path))
     ]

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+# token ids and their log-probabilities
+Answer = tuple[list[int], list[float]]
+
 SHRINK_BELOW = (
     0.75  # copying the cache costs about as much as a step: worth it once a quarter of the rows ended
 )
@@ -32,37 +35,40 @@ def left_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Ten
 def decode(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
-    choose: Callable[[Tensor, Tensor, int], Tensor],
+    choose: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
     *,
     stop: Tensor,
     pad: int,
     steps: int,
-) -> list[list[int]]:
+) -> list[Answer]:
     """Continue every prompt until a stop token or for `steps` tokens.
 
     Args:
         model: a causal language model in evaluation mode.
         prompts: token ids per row.
-        choose: (logits (B, V) in float32, row numbers (B,), step) -> next token ids (B,).
+        choose: (logits (B, V) in float32, row numbers (B,), step) -> next token ids and their
+            log-probabilities, both (B,).
         stop: ids that end a row. (S,)
         pad: any valid id; it fills the left of short prompts and is masked out.
         steps: most tokens per row.
 
     Returns:
-        New token ids per row, the stop token included where one was chosen.
+        New token ids per row, the stop token included where one was chosen, and their log-probabilities.
     """
     ids, mask = (item.to(model.device) for item in left_padded(prompts, pad))
     state: dict[str, Any] = {"past_key_values": DynamicCache(config=model.config), "use_cache": True}
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     rows = torch.arange(len(prompts), device=model.device)
     active = torch.ones_like(rows, dtype=torch.bool)
-    chosen: list[list[int]] = [[] for _ in prompts]
+    chosen: list[Answer] = [([], []) for _ in prompts]
     for step in range(steps):
         output = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, **state)
-        following = choose(output.logits[:, -1].float(), rows, step)
-        for row, token, is_active in zip(rows.tolist(), following.tolist(), active.tolist(), strict=True):
+        following, logprobs = choose(output.logits[:, -1].float(), rows, step)
+        columns = (rows.tolist(), following.tolist(), logprobs.tolist(), active.tolist())
+        for row, token, logprob, is_active in zip(*columns, strict=True):
             if is_active:
-                chosen[row].append(token)
+                chosen[row][0].append(token)
+                chosen[row][1].append(logprob)
         active = active & ~torch.isin(following, stop)
         if not active.any():
             break

@@ -42,7 +42,7 @@ def row_uniforms(seed: int, rows: Sequence[int], steps: int) -> Tensor:
     return torch.from_numpy(np.stack([stream.random(steps, dtype=np.float32) for stream in streams]))
 
 
-def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
+def draw(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
     """Sample from softmax(logits) by inverting its distribution function.
 
     Args:
@@ -50,9 +50,11 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
         uniforms: one number in [0, 1) per row. (B,)
 
     Returns:
-        Token ids. (B,)
+        Token ids, and their log-probabilities in float64. Both (B,)
     """
     # Double precision: summing a large vocabulary in single precision would misplace the last tokens.
-    cumulative = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
+    probabilities = torch.softmax(logits.double(), dim=-1)
+    cumulative = probabilities.cumsum(dim=-1)
     threshold = uniforms.to(cumulative) * cumulative[:, -1]
-    return torch.searchsorted(cumulative, threshold[:, None], right=True)[:, 0]
+    drawn = torch.searchsorted(cumulative, threshold[:, None], right=True)
+    return drawn[:, 0], probabilities.gather(1, drawn)[:, 0].log()

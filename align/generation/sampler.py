@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.data.errors import DataError
 from align.data.records import Message
-from align.generation.batch import decode
+from align.generation.batch import Answer, decode
 from align.generation.choice import draw, row_uniforms, shaping
 from align.generation.decoding import DecodingSpec
 from align.models.context import context_of
@@ -20,11 +20,15 @@ from align.models.rendering import render_prompt
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered; `tokens` keeps the stop token that `text` leaves out."""
+    """What a model answered; `tokens` keeps the stop token that `text` leaves out.
+
+    `logprobs` are of the tokens, as the sampler saw them when it drew them; 0 where it had no choice.
+    """
 
     text: str
     tokens: tuple[int, ...]
     ended: bool
+    logprobs: tuple[float, ...] = ()
 
 
 class Sampler(Protocol):
@@ -126,25 +130,26 @@ class TransformersSampler:
                 f"model's context of {context} tokens; filter the prompts or lower decoding.max_new_tokens"
             )
 
-    def _decode(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> list[list[int]]:
+    def _decode(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> list[Answer]:
         decoding = self._decoding
         uniforms = (
             row_uniforms(decoding.seed, rows, decoding.max_new_tokens) if decoding.temperature else None
         )
 
-        def choose(logits: Tensor, batch_rows: Tensor, step: int) -> Tensor:
+        def choose(logits: Tensor, batch_rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
             logits = logits.masked_fill(self.forbidden, -torch.inf)
             if uniforms is None:
-                return logits.argmax(dim=-1)
+                return logits.argmax(dim=-1), logits.new_zeros(len(logits))
             return draw(self._shaped(logits), uniforms[batch_rows.cpu(), step])
 
         pad = self._tokenizer.pad_token_id or 0
         return decode(self._model, prompts, choose, stop=self._stop, pad=pad, steps=decoding.max_new_tokens)
 
-    def _completion(self, tokens: list[int]) -> Completion:
+    def _completion(self, answer: Answer) -> Completion:
+        tokens, logprobs = answer
         ended = tokens[-1] in self._stop.tolist()
         text = str(self._tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True))
-        return Completion(text.strip(), tuple(tokens), ended)
+        return Completion(text.strip(), tuple(tokens), ended, tuple(logprobs))
 
     def _forbidden_ids(self) -> Tensor:
         """True where an id must not be chosen: (V,)."""

@@ -109,6 +109,7 @@ def _run(job: StageJob) -> None:
     io = job.io()
     if io.output.is_complete:
         raise ConfigError([Problem((), f"{io.output.path} is finished; name another folder with --output")])
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(io.output.events)  # checkpoints/, the default, is not kept
     with _logged_to(io.output.log / f"rank-{rank()}.txt"):
         start_afresh(job.stage.seed)
         job.stage.run(io)

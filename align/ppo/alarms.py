@@ -13,6 +13,7 @@ ENTROPY_SHARE = 0.2
 LENGTH_FACTOR = 1.5
 ENDED_SHARE = 0.8
 CLIPPED_SHARE = 0.3
+SAMPLER_NATS = 0.05
 SETTLED = 10  # updates after which a value model should explain something
 WINDOW = 5  # updates whose mean is compared with that of as many before them
 SURE = 2.0  # standard errors
@@ -56,6 +57,14 @@ class Alarms:
             yield "ended", f"{ended:.0%} of the completions end: raise decoding.max_new_tokens"
         if now.get("policy/clip_fraction", 0.0) > CLIPPED_SHARE:
             yield "clipped", "many ratios are clipped: lower policy_optimizer.learning_rate"
+        if now["sampler/difference"] > SAMPLER_NATS:
+            yield (
+                "sampler",
+                (
+                    f"the sampler's log-probabilities are {now['sampler/difference']:.2g} nats off those of "
+                    "training: set precision to fp32"
+                ),
+            )
         if self._updates > SETTLED and now["value/explained_variance"] < 0:
             yield "value", "the value model explains nothing: look at value_optimizer.learning_rate"
         yield from self._hollow()

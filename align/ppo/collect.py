@@ -106,6 +106,8 @@ class Collector:
             for name, values in zip(names, answers, strict=True):
                 found[name][rows, : values.shape[1]] = values
         ids, prompt_lengths, lengths = inputs
+        drawn = torch.zeros(mask.shape)
+        drawn[mask] = torch.tensor([value for item in completions for value in item.logprobs])
         return Rollout(
             input_ids=ids,
             prompt_lengths=prompt_lengths,
@@ -113,6 +115,7 @@ class Collector:
             ended=torch.tensor([completion.ended for completion in completions], device=self.policy.device),
             valid=scored.valid.to(self.policy.device),
             scores=scored.total.to(self.policy.device),
+            sampler_logprobs=drawn.to(self.policy.device),
             **found,
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from align.ppo.advantage import masked, masked_mean
+from align.ppo.advantage import masked, masked_mean, moments
 from align.ppo.collect import Clock, Collected
 from align.ppo.loss import explained_variance
 from align.ppo.rollout import Rollout
@@ -65,7 +65,17 @@ def rollout_metrics(
             f"score/{name}": episode_mean(values.to(valid.device), valid)
             for name, values in collected.parts.items()
         },
+        **_sampler_metrics(rollout),
         **text_metrics(group.everybodys([list(completion.tokens) for completion in collected.completions])),
+    }
+
+
+def _sampler_metrics(rollout: Rollout) -> dict[str, float]:
+    """How far the sampler's log-probabilities are from those of training, in nats."""
+    difference = masked((rollout.old_logprobs - rollout.sampler_logprobs).abs(), rollout.mask)
+    return {
+        "sampler/difference": float(masked_mean(difference, rollout.mask, group.total)),
+        "sampler/difference_max": max(group.everybodys([float(difference.amax())])),
     }
 
 
@@ -89,13 +99,18 @@ def update_metrics(stats: UpdateStats, rollout: Rollout, returns: Tensor) -> dic
     counts = {"policy": POLICY_TOKENS, "value": VALUE_TOKENS, "ptx": PTX_TOKENS}
     tokens = {name: sums.pop(key, 1.0) for name, key in counts.items()}
     shares = {name: value / max(1.0, tokens[name.partition("/")[0]]) for name, value in sums.items()}
+    _, advantage_variance = moments(returns - rollout.values, rollout.mask, group.total)  # before whitening
+    largest = {name: group.everybodys([value]) for name, value in sorted(stats.largest.items())}
     return {
         **shares,
+        **{name: max(values) for name, values in largest.items()},
         **_steps("policy", stats.policy_steps),
         **_steps("value", stats.value_steps),
         "value/explained_variance": float(
             explained_variance(rollout.values, returns, rollout.mask, group.total)
         ),
+        "value/return": float(masked_mean(returns, rollout.mask, group.total)),
+        "value/advantage_deviation": float(advantage_variance.sqrt()),
         "policy/stopped_early": float(stats.is_stopped),
     }
 

@@ -3,14 +3,15 @@
 Source  Ouyang et al. 2022, arXiv:2203.02155, eq. 2, where the demonstrations are pretraining text
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
 from align.data.errors import DataError
-from align.data.records import Conversation
-from align.models.rendering import render, render_prompt
+from align.data.records import Conversation, Text
+from align.models.likelihood import tokenise_answers
+from align.models.rendering import Turns
 from align.ppo.prompts import rows_in_turn
 
 
@@ -50,29 +51,44 @@ class Imitation:
 
 
 def as_demonstrations(
-    rows: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, longest: int | None
+    rows: Sequence[Conversation | Text], tokenizer: PreTrainedTokenizerBase, longest: int | None
 ) -> list[Demonstration]:
-    """The last turns of conversations, to be said after what comes before them.
+    """What conversations and texts show.
+
+    Of a conversation it is the last turn, to be said after what comes before it. A text is written from its
+    first word on, in pieces where it is long; as in pretraining it follows on the end of another.
 
     Args:
-        rows: conversations that end with an answer.
+        rows: texts, and conversations that end with an answer.
         tokenizer: the policy's, with its template.
-        longest: tokens that prompt and answer may have together; longer ones are left out.
+        longest: most tokens of a demonstration; conversations that are longer are left out.
 
     Raises:
-        DataError: none fits, or the template writes a prompt otherwise once it is answered.
+        DataError: nothing fits, or the template writes a prompt otherwise once it is answered.
     """
-    prompts, answers = [], []
-    for row in rows:
-        turns = [turn.as_dict() for turn in row.messages]
-        prompt, whole = render_prompt(tokenizer, turns[:-1]), render(tokenizer, turns)
-        if not whole.startswith(prompt):
-            raise DataError("ptx.data: the chat template writes a prompt otherwise once it is answered")
-        prompts.append(prompt)
-        answers.append(whole[len(prompt) :])
-    ids = (tokenizer(texts, add_special_tokens=False)["input_ids"] for texts in (prompts, answers) if texts)
-    found = [Demonstration(*pair) for pair in zip(*ids, strict=True)]
+    conversations = [_turns(row) for row in rows if isinstance(row, Conversation)]
+    texts = [row.text for row in rows if isinstance(row, Text)]
+    try:
+        found = [Demonstration(*pair) for pair in tokenise_answers(tokenizer, conversations)]
+    except ValueError as problem:
+        raise DataError(f"ptx.data: {problem}") from problem
     kept = [item for item in found if item.completion and (longest is None or len(item) <= longest)]
+    kept += [*_pieces(texts, tokenizer, longest)]
     if not kept:
-        raise DataError(f"ptx.data: none of {len(rows)} conversations fits into {longest} tokens")
+        raise DataError(f"ptx.data: none of {len(rows)} demonstrations fits into {longest} tokens")
     return kept
+
+
+def _pieces(
+    texts: list[str], tokenizer: PreTrainedTokenizerBase, longest: int | None
+) -> Iterator[Demonstration]:
+    end = tokenizer.eos_token_id
+    for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []:
+        stream = [end, *ids, end]
+        size = (longest or len(stream)) - 1
+        for start in range(1, len(stream), size):
+            yield Demonstration([stream[start - 1]], stream[start : start + size])
+
+
+def _turns(row: Conversation) -> Turns:
+    return [turn.as_dict() for turn in row.messages]

@@ -8,6 +8,7 @@ from align.artifacts.store import ArtifactDir
 from align.ppo.alarms import Alarms
 from align.ppo.collect import Collected
 from align.runtime.processes import rank
+from align.runtime.trackers import Trackers
 
 SAMPLES = 10  # completions of a rollout that are written down
 
@@ -15,22 +16,25 @@ SAMPLES = 10  # completions of a rollout that are written down
 class Journal:
     """Writes every update's numbers, and at every `every`-th, the first and the last some completions."""
 
-    def __init__(self, output: ArtifactDir, updates: int, every: int, alarms: Alarms) -> None:
+    def __init__(
+        self, output: ArtifactDir, updates: int, every: int, alarms: Alarms, trackers: Trackers
+    ) -> None:
         self._output = output
         self._metrics = MetricsLog(output.metrics)
         self._updates = updates
         self._every = every
         self._alarms = alarms
+        self._trackers = trackers
 
     def held_out(self, update: int, metrics: dict[str, float]) -> None:
         """What was found on held-out prompts."""
         if rank() == 0:
-            self._metrics.append(update, metrics, "held_out")
+            self._write(update, metrics, "held_out")
 
     def __call__(self, update: int, metrics: dict[str, float], collected: Collected) -> None:
         if rank() != 0:
             return
-        self._metrics.append(update, metrics)
+        self._write(update, metrics)
         sys.stdout.writelines(f"alarm at update {update}: {said}\n" for said in self._alarms.new(metrics))
         if update in (1, self._updates) or update % self._every == 0:
             with self._output.samples.open("a", encoding="utf-8") as stream:
@@ -38,6 +42,10 @@ class Journal:
                     json.dumps(_sample(update, collected, row), ensure_ascii=False) + "\n"
                     for row in range(min(SAMPLES, len(collected.completions)))
                 )
+
+    def _write(self, update: int, metrics: dict[str, float], split: str = "train") -> None:
+        self._metrics.append(update, metrics, split)
+        self._trackers.log(metrics, update, split)
 
 
 def _sample(update: int, collected: Collected, row: int) -> dict[str, object]:

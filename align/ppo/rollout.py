@@ -20,7 +20,8 @@ class Rollout(Sequences):
         ended: whether a stop token ended the completion, rather than its length. (B,)
         valid: whether the episode has a finite score; others count nowhere. (B,)
         scores: what the reward sources said, weighted and summed, before any shaping; 0 if not valid. (B,)
-        old_logprobs: log-probabilities under the policy that answered. (B, T)
+        sampler_logprobs: log-probabilities as the sampler saw them when it drew the tokens. (B, T)
+        old_logprobs: log-probabilities under the policy that answered, as training computes them. (B, T)
         reference_logprobs: log-probabilities under the reference. (B, T)
         values: of the state before each token. (B, T)
         entropy: of the distribution each token was drawn from. (B, T)
@@ -29,6 +30,7 @@ class Rollout(Sequences):
     ended: Tensor
     valid: Tensor
     scores: Tensor
+    sampler_logprobs: Tensor
     old_logprobs: Tensor
     reference_logprobs: Tensor
     values: Tensor

@@ -113,7 +113,9 @@ class SelectionSpec(Spec):
 class PtxSpec(Spec):
     """Demonstrations whose likelihood every optimiser step raises as well (Ouyang et al. 2022, eq. 2).
 
-    `coefficient` weighs their mean negative log-likelihood per token; `batch_size` of them make a step's.
+    `data` holds conversations, of which the last answers are imitated, or texts such as the base was
+    pretrained on. `coefficient` weighs their mean negative log-likelihood per token; `batch_size` of them
+    make a step's.
     """
 
     data: DataSpec
@@ -128,8 +130,9 @@ class PpoSpec(BatchSpec):
     `batch_size` is episodes per rollout, of which every epoch makes `minibatches` optimiser steps. The
     reference is the policy before training. Without `value` the value model starts as the policy with a head
     that says 0. `measured` sources are logged and never paid. `stop_kl` ends an update once a minibatch's
-    policy is so far from the one that answered. Episodes without a finite score count nowhere; more than
-    `max_invalid` of them end the run.
+    policy is so far from the one that answered. A token weighs as much as training finds it likelier than
+    the sampler did, at most `importance_cap` (Yao et al. 2025); null: all weigh the same. Episodes without a
+    finite score count nowhere; more than `max_invalid` of them end the run.
     """
 
     policy: ModelSpec
@@ -150,6 +153,7 @@ class PpoSpec(BatchSpec):
     clip_range_high: Positive = 0.2
     value_clip_range: Positive | None = 0.2
     dual_clip: Positive | None = None
+    importance_cap: Positive | None = 2.0
     aggregation: Literal["token_mean", "seq_mean_token_mean", "seq_mean_token_sum_norm"] = "token_mean"
     stop_kl: Positive | None = None
     value_warmup_updates: NonNegativeInt = 0
@@ -202,6 +206,9 @@ class PpoSpec(BatchSpec):
             )
         if self.dual_clip is not None and self.dual_clip <= 1:
             yield f"dual_clip: {self.dual_clip} cuts off ordinary updates; set it above 1, such as 3"
+
+        if self.importance_cap is not None and self.importance_cap < 1:
+            yield f"importance_cap: {self.importance_cap} lowers every token; set it to 1 or above, such as 2"
 
     def _decoding_problems(self) -> Iterator[str]:
         """Settings under which log-probabilities are not of the distribution that was sampled from."""

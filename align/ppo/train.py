@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from align.artifacts.durable import write_json
 from align.config.resources import AUTO_TOKENS
 from align.data.errors import DataError
-from align.data.records import Conversation, Prompt
+from align.data.records import Conversation, Prompt, Text
 from align.data.source import load_rows
 from align.data.spec import DataSpec
 from align.generation.sampler import TransformersSampler
@@ -41,6 +41,7 @@ from align.rewards.learned import share_base
 from align.runtime import group
 from align.runtime.processes import rank
 from align.runtime.stage_io import StageIO
+from align.runtime.trackers import Trackers
 
 DEMONSTRATIONS = 512  # rows that tell what scores are usual
 # What is learnt from at once; batches of a CPU are small, as they stay in its cache and pad less.
@@ -66,9 +67,10 @@ def train(spec: PpoSpec, io: StageIO) -> None:
         share_base(base, io.locate(spec.policy.path), [entry.source for entry in sources.values()])
     shaping = _shaping(spec, io, sources)
     models = build_models(spec, io, tokenizer, base, (shaping.mean, shaping.deviation))
-    loop = _loop(spec, io, tokenizer, models, sources, shaping)
-    resume(loop, io)
-    loop.run()
+    with Trackers(io.settings.trackers if rank() == 0 else (), io.name, io.output.events) as trackers:
+        loop = _loop(spec, io, tokenizer, models, sources, shaping, trackers)
+        resume(loop, io)
+        loop.run()
     if rank() == 0:
         policy: Any = models.policy.module.model
         greedy = TransformersSampler(policy, tokenizer, replace(spec.decoding, temperature=0))
@@ -84,6 +86,7 @@ def _loop(
     models: Models,
     sources: Mapping[str, WeightedSource],
     shaping: Shaping,
+    trackers: Trackers,
 ) -> Loop:
     policy: Any = models.policy.module.model
     settings = LoopSettings(
@@ -107,7 +110,7 @@ def _loop(
     collector = _collector(spec, io, tokenizer, models, sources)
     target = spec.kl.target if spec.kl.control == "adaptive" else None
     alarms = Alarms(target, [*spec.measured])
-    journal = Journal(io.output, spec.updates, io.settings.log_every_steps, alarms)
+    journal = Journal(io.output, spec.updates, io.settings.log_every_steps, alarms, trackers)
     return Loop(
         settings,
         prompts=plan,
@@ -174,8 +177,10 @@ def _imitation(
 ) -> Imitation | None:
     if spec.ptx is None:
         return None
-    rows = load_rows(spec.ptx.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens)
-    demonstrations = as_demonstrations(rows.train, tokenizer, context_of(policy))
+    found = load_rows(
+        spec.ptx.data, Conversation | Text, io.outputs, control_tokens=tokenizer.all_special_tokens
+    )
+    demonstrations = as_demonstrations(found.train, tokenizer, context_of(policy))
     return Imitation(demonstrations, spec.ptx.coefficient, spec.ptx.batch_size, spec.seed)
 
 
@@ -203,6 +208,7 @@ def _update_settings(spec: PpoSpec, io: StageIO) -> UpdateSettings:
         clip_range_high=spec.clip_range_high,
         value_clip_range=spec.value_clip_range,
         dual_clip=spec.dual_clip,
+        importance_cap=spec.importance_cap,
         stop_kl=spec.stop_kl,
         aggregation=spec.aggregation,
         max_new_tokens=spec.decoding.max_new_tokens,

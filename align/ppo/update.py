@@ -15,7 +15,14 @@ from align.models.lanes import side_by_side
 from align.ppo.advantage import masked
 from align.ppo.imitation import Imitation
 from align.ppo.kl import k3
-from align.ppo.loss import Aggregation, aggregate, normaliser, policy_loss, value_loss
+from align.ppo.loss import (
+    Aggregation,
+    aggregate,
+    importance_weights,
+    normaliser,
+    policy_loss,
+    value_loss,
+)
 from align.ppo.rollout import Experience, as_sequences, microbatches
 from align.runtime import group, processes
 from align.runtime.engine import Engine, Step
@@ -36,6 +43,7 @@ class UpdateSettings:
     clip_range_high: float
     value_clip_range: float | None
     dual_clip: float | None
+    importance_cap: float | None
     stop_kl: float | None
     aggregation: Aggregation
     max_new_tokens: int
@@ -45,9 +53,10 @@ class UpdateSettings:
 
 @dataclass
 class UpdateStats:
-    """Sums over the tokens of all minibatches of this process, and what the steps reported."""
+    """Sums and maxima over the tokens of all minibatches of this process, and what the steps reported."""
 
     sums: dict[str, float] = field(default_factory=dict)
+    largest: dict[str, float] = field(default_factory=dict)
     policy_steps: list[Step] = field(default_factory=list)
     value_steps: list[Step] = field(default_factory=list)
     is_stopped: bool = False
@@ -57,6 +66,10 @@ class UpdateStats:
         self.sums[name] = self.sums.get(name, 0.0) + float(
             masked(values.detach(), mask).sum(dtype=torch.float64)
         )
+
+    def top(self, name: str, values: Tensor, mask: Tensor) -> None:
+        """Keep a quantity's largest value over the tokens where `mask` is True; it is not negative."""
+        self.largest[name] = max(self.largest.get(name, 0.0), float(masked(values.detach(), mask).amax()))
 
 
 class Updater:
@@ -169,11 +182,16 @@ class Updater:
             settings.clip_range_low,
             settings.clip_range_high,
             dual_clip=settings.dual_clip,
+            weights=_weights(batch, settings.importance_cap),
             mask=mask,
         )
         if stats is not None:
+            is_high = found.ratio > 1
             stats.add("policy/clip_fraction", found.clipped.float(), mask)
+            stats.add("policy/clip_fraction_high", (found.clipped & is_high).float(), mask)
+            stats.add("policy/clip_fraction_low", (found.clipped & ~is_high).float(), mask)
             stats.add("policy/ratio", found.ratio, mask)
+            stats.top("policy/ratio_max", found.ratio, mask)
             stats.add(APPROX_KL, k3(batch.old_logprobs, logprobs.detach()), mask)
             stats.add("policy/loss", found.per_token, mask)
             stats.add(POLICY_TOKENS, torch.ones_like(logprobs), mask)
@@ -189,3 +207,12 @@ class Updater:
             stats.add("value/loss", found.per_token, mask)
             stats.add(VALUE_TOKENS, torch.ones_like(values), mask)
         return aggregate(found.per_token, mask, self._settings.aggregation, count)
+
+
+def _weights(batch: Experience, cap: float | None) -> Tensor | None:
+    """What makes up for a sampler whose probabilities are not quite those of training. (B, T)"""
+    return (
+        None
+        if cap is None
+        else importance_weights(batch.old_logprobs, batch.sampler_logprobs, cap, batch.mask)
+    )

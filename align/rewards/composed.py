@@ -1,7 +1,7 @@
 """Composed: several reward sources that are asked together, every part kept for the log."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from align.data.records import Prompt
 from align.rewards.source import RewardSource
@@ -24,3 +24,12 @@ class Composed(ABC):
     def score(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
         """One score per completion. (B,)"""
         return self.total(self.parts(prompts, completions))
+
+
+def leaves(source: object) -> Iterator[object]:
+    """The sources that a source is composed of, or itself."""
+    if isinstance(source, Composed):
+        for part in source.sources.values():
+            yield from leaves(part)
+    else:
+        yield source

@@ -5,7 +5,7 @@ methods.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from align.config.resources import Precision
@@ -13,7 +13,8 @@ from align.config.spec import ModelRef
 from align.data.errors import DataError
 from align.data.records import Message, Prompt
 from align.models.spec import ModelSpec, TemplateName
-from align.rewards.composed import Composed
+from align.rewards.batches import in_order_of_length
+from align.rewards.composed import leaves
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -61,11 +62,9 @@ class LearnedReward:
         model, tokenizer = self._load()
         spoken = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
         token_ids = self._within_context(model, spoken)
-        by_length = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
         is_bf16 = self._precision == "bf16"  # matters to fp32 weights that others share
         scores: dict[int, float] = {}
-        for start in range(0, len(by_length), self._batch_size):
-            rows = by_length[start : start + self._batch_size]
+        for rows in in_order_of_length([*map(len, token_ids)], self._batch_size):
             found = score_tokens(model, [token_ids[row] for row in rows], is_bf16)
             scores.update(zip(rows, found, strict=True))
         return [scores[row] for row in range(len(conversations))]
@@ -125,17 +124,8 @@ class LearnedReward:
         return self._loaded
 
 
-def learned_in(source: object) -> Iterator[LearnedReward]:
-    """Every reward model in a source, which may be composed of others."""
-    if isinstance(source, LearnedReward):
-        yield source
-    elif isinstance(source, Composed):
-        for part in source.sources.values():
-            yield from learned_in(part)
-
-
 def share_base(base: "PreTrainedModel", path: str, sources: Sequence[object]) -> None:
     """Let every reward model in `sources` that is an adapter over `base`, loaded from `path`, read it."""
-    for model in (model for source in sources for model in learned_in(source)):
-        if model.read_over(base, path):
+    for leaf in (leaf for source in sources for leaf in leaves(source)):
+        if isinstance(leaf, LearnedReward) and leaf.read_over(base, path):
             sys.stdout.write("policy and reward model share one base\n")

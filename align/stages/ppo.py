@@ -7,6 +7,7 @@ Source  Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.0
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import UnionType
 from typing import ClassVar, Literal
 
 from align.data.spec import DataSpec
@@ -24,14 +25,14 @@ class Ppo(PpoSpec):
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
         from align.data.card import card_problems
-        from align.data.records import Conversation, Prompt, Row
+        from align.data.records import Conversation, Prompt, Row, Text
         from align.data.source import load_problems
         from align.evaluation.check import reward_problems, tokenizer_problems
 
         problems = [*self._machine_problems(io)]
-        read: list[tuple[str, DataSpec, type[Row]]] = [("data", self.data, Prompt)]
+        read: list[tuple[str, DataSpec, type[Row] | UnionType]] = [("data", self.data, Prompt)]
         if self.ptx is not None:
-            read.append(("ptx.data", self.ptx.data, Conversation))
+            read.append(("ptx.data", self.ptx.data, Conversation | Text))
         for field, data, row_type in read:
             problems += [f"{field}: {line}" for line in card_problems(data, io.outputs)]
             problems += load_problems(field, data, row_type, io.outputs)

@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from align.artifacts.metrics import read_metrics
 
 ROOT = Path(__file__).parents[2]
 SLICE = (
@@ -25,7 +28,7 @@ def quickstart(outputs: Path, *words: str) -> "subprocess.CompletedProcess[str]"
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The outputs folder and what was printed."""
     outputs = tmp_path_factory.mktemp("quickstart")
-    done = quickstart(outputs, "run.name=first")
+    done = quickstart(outputs, "run.name=first", "tracking=tensorboard")
     assert done.returncode == 0, done.stderr
     return outputs, done.stdout
 
@@ -52,6 +55,19 @@ def test_ppo_and_dpo_share_their_sft_and_ppo_keeps_its_value_model(finished: tup
     }
     assert parents["ppo"]["sft"] == parents["dpo"]["sft"]
     assert (run / "ppo" / "value" / "config.json").exists()
+
+
+def test_what_every_training_stage_logs_reaches_its_tracker(finished: tuple[Path, str]) -> None:
+    run = finished[0] / "runs" / "first"
+    for stage in STAGES[:-1]:
+        (folder,) = {path.parent for path in (run / stage / "log" / "events").rglob("events.out.*")}
+        scalars = EventAccumulator(str(folder)).Reload()
+        assert len(scalars.Tags()["scalars"]) > 3
+    logged = [row for row in read_metrics(run / "ppo" / "metrics.jsonl") if row["split"] == "train"]
+    for name in ("objective/score", "objective/kl", "value/explained_variance"):
+        found = [(item.step, item.value) for item in scalars.Scalars(name)]
+        assert len(found) == 3
+        assert found == [(row["step"], pytest.approx(row[name], rel=1e-6)) for row in logged]
 
 
 def test_the_second_time_everything_is_cached_at_once(finished: tuple[Path, str]) -> None:

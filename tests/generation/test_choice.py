@@ -10,16 +10,18 @@ from align.generation.decoding import DecodingSpec
 def test_draws_follow_softmax():
     logits = torch.tensor([0.5, -1.0, 2.0, -torch.inf, 0.0])
     count = 200_000
-    drawn = draw(logits.expand(count, -1), torch.rand(count, generator=torch.Generator().manual_seed(0)))
+    uniforms = torch.rand(count, generator=torch.Generator().manual_seed(0))
+    drawn, logprobs = draw(logits.expand(count, -1), uniforms)
     shares = torch.bincount(drawn, minlength=5) / count
     assert torch.allclose(shares, torch.softmax(logits, dim=-1), atol=0.005)
     assert shares[3] == 0
+    assert torch.allclose(logprobs, logits.double().log_softmax(dim=-1)[drawn], atol=1e-12)
 
 
 def test_the_extreme_uniforms_never_pick_an_excluded_token():
     logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]]).expand(2, -1)
     extremes = torch.tensor([0.0, np.nextafter(np.float32(1), np.float32(0))])
-    assert draw(logits, extremes).tolist() == [1, 2]
+    assert draw(logits, extremes)[0].tolist() == [1, 2]
 
 
 def test_row_uniforms_are_a_function_of_seed_and_row():

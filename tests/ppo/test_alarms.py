@@ -13,6 +13,7 @@ FINE = {
     "rollout/length": 20.0,
     "rollout/ended_fraction": 1.0,
     "policy/clip_fraction": 0.1,
+    "sampler/difference": 0.01,
     "value/explained_variance": 0.5,
     "score/gold": 0.0,
 }
@@ -26,6 +27,7 @@ FINE = {
         ("rollout/length", 31.0, "1.5 times as long"),
         ("rollout/ended_fraction", 0.7, "70% of the completions end"),
         ("policy/clip_fraction", 0.4, "many ratios are clipped"),
+        ("sampler/difference", 0.06, "0.06 nats off"),
     ],
 )
 def test_a_number_out_of_bounds_is_said_once_until_it_was_fine_again(

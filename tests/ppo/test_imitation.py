@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from align.data.errors import DataError
-from align.data.records import Conversation, Message
+from align.data.records import Conversation, Message, Text
 from align.models.rendering import render
 from align.models.tokenizer import load_tokenizer
 from align.ppo.imitation import Demonstration, Imitation, as_demonstrations
@@ -46,6 +46,18 @@ def test_a_step_is_that_of_ppo_and_of_the_demonstrations_likelihood(rows: int | 
         torch.testing.assert_close(both, ppo + 0.5 * own, rtol=1e-4, atol=1e-6)
 
 
+def test_a_text_is_written_from_its_first_word_on_in_pieces(tiny_model) -> None:
+    tokenizer = load_tokenizer(str(tiny_model))
+    end, text = tokenizer.eos_token_id, "The cat sat on the mat, and there it stayed."
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert as_demonstrations([Text(text)], tokenizer, None) == [Demonstration([end], [*ids, end])]
+
+    pieces = as_demonstrations([Text(text)], tokenizer, 5)
+    assert all(len(piece) <= 5 for piece in pieces) and len(pieces) > 2
+    assert [token for piece in pieces for token in piece.completion] == [*ids, end]
+    assert [piece.prompt[0] for piece in pieces] == [end, *(piece.completion[-1] for piece in pieces[:-1])]
+
+
 def test_no_demonstration_moves_a_policy_that_is_held() -> None:
     policy, value = engines(learning_rate=1.0)
     imitation = Imitation(DEMONSTRATIONS, 1.0, batch_size=6, seed=0)
@@ -77,5 +89,5 @@ def test_the_last_turn_is_imitated_with_its_end(tiny_model) -> None:
     whole = tokenizer.decode([*found.prompt, *found.completion])
     assert whole == render(tokenizer, [turn.as_dict() for turn in turns])
     assert tokenizer.decode(found.completion).strip() == f"So long{tokenizer.eos_token}"
-    with pytest.raises(DataError, match="none of 2 conversations fits into 3 tokens"):
+    with pytest.raises(DataError, match="none of 2 demonstrations fits into 3 tokens"):
         as_demonstrations(rows, tokenizer, longest=3)

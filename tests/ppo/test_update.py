@@ -1,9 +1,10 @@
 """One rollout learnt from, with real models: the same gradient however it is cut, and steps that count.
 
-Guards T2, T6, T9 and T18 of the specification, and TRL's #583, #2617 and #5645.
+Guards T2, T6, T9, T17 and T18 of the specification, and TRL's #583, #2617 and #5645.
 """
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,7 @@ SETTINGS = UpdateSettings(
     clip_range_high=0.2,
     value_clip_range=0.2,
     dual_clip=None,
+    importance_cap=2.0,
     stop_kl=None,
     aggregation="token_mean",
     max_new_tokens=24,
@@ -54,8 +56,11 @@ def engines(learning_rate: float = 0.0, **changes: object) -> tuple[Engine, Engi
     )
 
 
-def experience(policy: Engine, value: Engine, shift: float = 0.3) -> Experience:
-    """Eight episodes of very unequal lengths, off by `shift` from the policy that learns from them."""
+def experience(policy: Engine, value: Engine, shift: float = 0.3, sampler_shift: float = 0.0) -> Experience:
+    """Eight episodes of very unequal lengths, off by `shift` from the policy that learns from them.
+
+    The sampler found every token as much less likely than training as `sampler_shift` says.
+    """
     torch.manual_seed(1)
     prompts = [torch.randint(3, VOCABULARY, (3 + row,)).tolist() for row in range(len(LENGTHS))]
     completions = [torch.randint(3, VOCABULARY, (length,)).tolist() for length in LENGTHS]
@@ -70,6 +75,7 @@ def experience(policy: Engine, value: Engine, shift: float = 0.3) -> Experience:
         ended=torch.ones(len(LENGTHS), dtype=torch.bool),
         valid=torch.ones(len(LENGTHS), dtype=torch.bool),
         scores=torch.zeros(len(LENGTHS)),
+        sampler_logprobs=logprobs + noise - sampler_shift * mask,
         old_logprobs=logprobs + noise,
         reference_logprobs=logprobs,
         values=values + noise,
@@ -99,6 +105,25 @@ def test_microbatches_do_not_change_the_step(aggregation: str, cut: dict[str, in
 
 def initial() -> list[torch.Tensor]:
     return [weight.detach() for engine in engines() for weight in engine.module.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("shift", "factor"), [(0.0, 1.0), (0.4, math.exp(0.4)), (3.0, 2.0), (-1.0, math.exp(-1))]
+)
+def test_what_the_sampler_found_less_likely_weighs_more(shift: float, factor: float) -> None:
+    """T17: the policy's gradient is the factor times that without a difference, the value's as it was."""
+    policy, value = engines()
+    steps = [
+        [after - before for after, before in zip(moved(settings, batch), initial(), strict=True)]
+        for settings, batch in (
+            (SETTINGS, experience(policy, value, sampler_shift=shift)),
+            (replace(SETTINGS, importance_cap=None), experience(policy, value, sampler_shift=shift)),
+        )
+    ]
+    learnt = len(list(engines()[0].module.parameters()))
+    for number, (weighted, plain) in enumerate(zip(*steps, strict=True)):
+        expected = plain * (factor if number < learnt else 1.0)
+        torch.testing.assert_close(weighted, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_padding_and_invalid_episodes_change_nothing() -> None:

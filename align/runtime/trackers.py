@@ -1,0 +1,44 @@
+"""Trackers: the numbers of a stage without a Trainer -> TensorBoard, trackio, Weights & Biases, SwanLab.
+
+Reads   tracking.trackers
+Writes  log/events/ (TensorBoard); the others where they keep their runs
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
+
+PROJECT = "huggingface"  # where transformers' Trainer reports the other stages
+
+
+class Trackers:
+    """Tells every tracker that is named, until the end of the `with` block."""
+
+    def __init__(self, names: Sequence[str], run: str, events: Path) -> None:
+        self._trackers = [_started(name, run, events) for name in names]
+
+    def log(self, metrics: Mapping[str, float], step: int, split: str) -> None:
+        """One step's numbers; those of another split than train have its name before theirs."""
+        before = "" if split == "train" else f"{split}/"
+        named = {f"{before}{name}": value for name, value in metrics.items()}
+        for tracker in self._trackers:
+            tracker.log(named, step=step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tracker in self._trackers:
+            tracker.finish()  # writes out what is held back
+
+
+def _started(name: str, run: str, events: Path) -> GeneralTracker:
+    settings: Mapping[str, Mapping[str, Any]] = {
+        "tensorboard": {"run_name": run, "logging_dir": str(events)},
+        "swanlab": {"run_name": PROJECT, "experiment_name": run},
+    }
+    tracker = LOGGER_TYPE_TO_CLASS[name](**settings.get(name, {"run_name": PROJECT, "name": run}))
+    tracker.start()
+    return tracker
