@@ -53,9 +53,6 @@ def test_over_three_seeds_each_stage_adds_what_is_promised(pooled: dict[tuple[st
     assert pooled["dpo", "held_out", "gold/win_rate_over_sft"].value >= 0.60
 
 
-@pytest.mark.xfail(
-    strict=True, reason="50.8 % [49.6, 51.9]: the reward model cannot check facts; see the README"
-)
 def test_ppo_beats_dpo(pooled: dict[tuple[str, str, str], Row]) -> None:
     over_dpo = pooled["ppo", "held_out", "gold/win_rate_over_dpo"]
     assert over_dpo.value >= 0.52 and over_dpo.low is not None and over_dpo.low > 0.5
