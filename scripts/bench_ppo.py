@@ -34,7 +34,7 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_P
 Job = dict[str, Any]
 MODEL = {"hidden_size": 128, "layers": 4, "heads": 4, "intermediate_size": 352}
 FULL: Job = {"rollouts": 128, "response_length": 32, "updates": 10, "batch_sizes": [8, 32, 64]}
-QUICK: Job = {"rollouts": 8, "response_length": 8, "updates": 1, "batch_sizes": [4]}
+QUICK: Job = {"rollouts": 8, "response_length": 16, "updates": 1, "batch_sizes": [4]}
 TRL_VERSION = "1.10.0"
 PHASES = ("generate", "score", "read", "learn")
 EPOCHS, MINIBATCHES, LEARNING_RATE = 2, 2, 1e-5

@@ -21,7 +21,7 @@ def test_the_benchmark_measures_our_own_loop() -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[0])
     assert found["system"] == "align" and found["precision"] == "fp32"
-    assert 1 <= found["response_tokens"] <= 8
+    assert 1 <= found["response_tokens"] < 16, "some completions end before the limit"
     assert found["steps"] == 4, "2 epochs of 2 minibatches"
     phases = [found[name] for name in ("generate", "score", "read", "learn")]
     assert all(seconds > 0 for seconds in phases)
