@@ -115,11 +115,15 @@ def child(given: argparse.Namespace) -> None:
         answer = {"loss": held_out_loss(task, Path(folder), Path(folder) / system)}
     else:
         run = with_align if what == "align" else with_trl
-        options = {**COMMON, "learning_rate": TASKS[task]["learning_rate"], "num_train_epochs": given.epochs}
-        answer = run(task, Path(folder), what, precision, given.seed, options)
+        answer = run(task, Path(folder), what, precision, given.seed, options_of(task, given.epochs))
         answer["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         answer |= {"precision": precision, "epochs": given.epochs}
     print(json.dumps(answer))
+
+
+def options_of(task: str, epochs: int) -> dict[str, Any]:
+    """What every system is told of a task, by the names that TRL has for it."""
+    return {**COMMON, "learning_rate": TASKS[task]["learning_rate"], "num_train_epochs": epochs}
 
 
 def prepare(task: str, folder: Path, limit: int | None, precision: str, seed: int) -> dict[str, Any]:
@@ -158,8 +162,7 @@ def prepare(task: str, folder: Path, limit: int | None, precision: str, seed: in
     for piece in (model, tokenizer):
         piece.save_pretrained(folder / "model")
     if task != "sft":  # preferences are learnt by a model that has read the chosen answers once
-        options = {**COMMON, "learning_rate": TASKS["sft"]["learning_rate"], "num_train_epochs": 1}
-        run_stage("sft", folder, folder / "base", precision, seed, options)
+        run_stage("sft", folder, folder / "base", precision, seed, options_of("sft", epochs=1))
         shutil.copytree(folder / "base" / "model", folder / "model", dirs_exist_ok=True)
     if task == "reward":  # one head for all: nobody may win by a lucky draw
         model_path = str(folder / "model")

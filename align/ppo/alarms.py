@@ -57,13 +57,10 @@ class Alarms:
             yield "ended", f"{ended:.0%} of the completions end: raise decoding.max_new_tokens"
         if now.get("policy/clip_fraction", 0.0) > CLIPPED_SHARE:
             yield "clipped", "many ratios are clipped: lower policy_optimizer.learning_rate"
-        if now["sampler/difference"] > SAMPLER_NATS:
+        if (apart := now["sampler/difference"]) > SAMPLER_NATS:
             yield (
                 "sampler",
-                (
-                    f"the sampler's log-probabilities are {now['sampler/difference']:.2g} nats off those of "
-                    "training: set precision to fp32"
-                ),
+                f"sampler and training are {apart:.2g} nats off one another: set precision to fp32",
             )
         if self._updates > SETTLED and now["value/explained_variance"] < 0:
             yield "value", "the value model explains nothing: look at value_optimizer.learning_rate"

@@ -206,7 +206,6 @@ class PpoSpec(BatchSpec):
             )
         if self.dual_clip is not None and self.dual_clip <= 1:
             yield f"dual_clip: {self.dual_clip} cuts off ordinary updates; set it above 1, such as 3"
-
         if self.importance_cap is not None and self.importance_cap < 1:
             yield f"importance_cap: {self.importance_cap} lowers every token; set it to 1 or above, such as 2"
 

@@ -211,8 +211,6 @@ class Updater:
 
 def _weights(batch: Experience, cap: float | None) -> Tensor | None:
     """What makes up for a sampler whose probabilities are not quite those of training. (B, T)"""
-    return (
-        None
-        if cap is None
-        else importance_weights(batch.old_logprobs, batch.sampler_logprobs, cap, batch.mask)
-    )
+    if cap is None:
+        return None
+    return importance_weights(batch.old_logprobs, batch.sampler_logprobs, cap, batch.mask)

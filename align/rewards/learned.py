@@ -13,7 +13,7 @@ from align.config.spec import ModelRef
 from align.data.errors import DataError
 from align.data.records import Message, Prompt
 from align.models.spec import ModelSpec, TemplateName
-from align.rewards.batches import in_order_of_length
+from align.rewards.batches import scored_by_length
 from align.rewards.composed import leaves
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ class LearnedReward:
         spoken = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
         token_ids = self._within_context(model, spoken)
         is_bf16 = self._precision == "bf16"  # matters to fp32 weights that others share
-        scores: dict[int, float] = {}
-        for rows in in_order_of_length([*map(len, token_ids)], self._batch_size):
-            found = score_tokens(model, [token_ids[row] for row in rows], is_bf16)
-            scores.update(zip(rows, found, strict=True))
-        return [scores[row] for row in range(len(conversations))]
+        return scored_by_length(
+            [*map(len, token_ids)],
+            self._batch_size,
+            lambda rows: score_tokens(model, [token_ids[row] for row in rows], is_bf16),
+        )
 
     def _within_context(
         self, model: "PreTrainedModel", token_ids: Sequence[Sequence[int]]

@@ -14,7 +14,7 @@ from align.config.resources import Precision
 from align.config.spec import ModelRef
 from align.data.records import Message, Prompt
 from align.models.spec import ModelSpec, TemplateName
-from align.rewards.batches import in_order_of_length
+from align.rewards.batches import scored_by_length
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -60,16 +60,14 @@ class Likelihood:
         ]
         context = context_of(model)
         rows = [_end(*row, context) for row in tokenise_answers(tokenizer, conversations)]
-        found: dict[int, float] = {}
-        for part in in_order_of_length(
-            [len(prompt) + len(answer) for prompt, answer in rows], self._batch_size
-        ):
-            nats = answer_logprobs(model, [rows[row] for row in part], self._precision == "bf16")
-            found.update(zip(part, nats, strict=True))
-        return [
-            found[row] / len(answer) if self._per_token else found[row]
-            for row, (_, answer) in enumerate(rows)
-        ]
+        nats = scored_by_length(
+            [len(prompt) + len(answer) for prompt, answer in rows],
+            self._batch_size,
+            lambda part: answer_logprobs(model, [rows[row] for row in part], self._precision == "bf16"),
+        )
+        if not self._per_token:
+            return nats
+        return [found / len(answer) for found, (_, answer) in zip(nats, rows, strict=True)]
 
     def _load(self) -> "Loaded":
         import torch  # noqa: PLC0415
