@@ -14,13 +14,11 @@ import json
 import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench_stage import stage_io
+from bench_stage import in_child, stage_io
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
@@ -44,10 +42,10 @@ def main() -> None:
         return child(json.loads(given.child))
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         job = {**(QUICK if given.quick else FULL), "folder": scratch}
-        print(f"{in_child({**job, 'what': 'prepare'})['parameters'] / 1e6:.0f} M parameters", flush=True)
+        print(f"{run({**job, 'what': 'prepare'})['parameters'] / 1e6:.0f} M parameters", flush=True)
         medians = {}
         for what in ("sft", "ppo"):
-            runs = [in_child({**job, "what": what, "run": run})["mib"] for run in range(job["runs"])]
+            runs = [run({**job, "what": what, "run": number})["mib"] for number in range(job["runs"])]
             medians[what] = statistics.median(runs)
             print(
                 f"{what}: {medians[what]:.0f} MiB (runs: {', '.join(f'{run:.0f}' for run in runs)})",
@@ -56,13 +54,9 @@ def main() -> None:
     print(f"PPO takes {medians['ppo'] / medians['sft']:.2f} x the memory of SFT; at most {BAR} is wanted")
 
 
-def in_child(job: Job) -> Job:
-    """Run one piece in a fresh process; the last line it prints is its answer."""
-    command = [sys.executable, __file__, "--child", json.dumps(job)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{job['what']} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def run(job: Job) -> Job:
+    """Run one piece in a fresh process."""
+    return in_child(job["what"], __file__, json.dumps(job))
 
 
 def child(job: Job) -> None:

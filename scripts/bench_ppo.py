@@ -27,7 +27,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench_stage import stage_io
+from bench_stage import in_child, stage_io
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
@@ -52,13 +52,13 @@ def main() -> None:
     theirs = trl_python(Path(given.environment).expanduser()) if "trl" in given.systems else ""
     table = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        job |= {"folder": scratch, **in_child(sys.executable, {**job, "what": "prepare", "folder": scratch})}
+        job |= {"folder": scratch, **run(sys.executable, {**job, "what": "prepare", "folder": scratch})}
         for precision in ("fp32", "bf16") if given.precision == "both" else (given.precision,):
             for system in given.systems.split(","):
                 asked = {**job, "what": system, "precision": precision}
                 python = theirs if system == "trl" else sys.executable
                 asked |= best_batch_sizes(python, asked) if system == "trl" else {}
-                table.append(measured(asked, in_child(python, asked)))
+                table.append(measured(asked, run(python, asked)))
                 print(json.dumps(table[-1]), flush=True)
     report(table, job)
 
@@ -88,14 +88,11 @@ def trl_python(folder: Path) -> str:
     return python
 
 
-def in_child(python: str, job: Job) -> Job:
-    """Run one piece in a fresh process; the last line it prints is its answer."""
-    command = [python, __file__, "--child", json.dumps(job)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(job["threads"])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{job['what']} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def run(python: str, job: Job) -> Job:
+    """Run one piece in a fresh process."""
+    return in_child(
+        job["what"], __file__, json.dumps(job), python=python, OMP_NUM_THREADS=str(job["threads"])
+    )
 
 
 def child(job: Job) -> None:
@@ -187,7 +184,7 @@ def best_batch_sizes(python: str, job: Job) -> Job:
     trials = {}
     for rows in job["batch_sizes"]:
         asked = {**job, "rollout_rows": rows, "micro_rows": rows, "updates": TRIAL_UPDATES}
-        found = measured(asked, in_child(python, asked))
+        found = measured(asked, run(python, asked))
         trials[rows] = {"rollout_rows": found["seconds"] - found["learn"], "micro_rows": found["learn"]}
         print(json.dumps({"trial": rows, "precision": job["precision"], **trials[rows]}), flush=True)
     return {name: min(trials, key=lambda rows: trials[rows][name]) for name in ("rollout_rows", "micro_rows")}

@@ -14,7 +14,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_losses import held_out_loss
-from bench_stage import stage_io
+from bench_stage import in_child, stage_io
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
@@ -55,10 +54,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         for task in given.tasks.split(","):
             folder = Path(scratch) / task
-            facts = in_child(given, "prepare", task, folder)
+            facts = run(given, "prepare", task, folder)
             for system in given.systems.split(","):
-                found = in_child(given, system, task, folder)
-                loss = in_child(given, "measure", task, folder, system)["loss"]
+                found = run(given, system, task, folder)
+                loss = run(given, "measure", task, folder, system)["loss"]
                 table.append({"task": task, "system": system, **facts, **found, "loss": loss})
                 print(json.dumps(table[-1]), flush=True)
     report(table)
@@ -81,24 +80,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def in_child(
-    given: argparse.Namespace, what: str, task: str, folder: Path, system: str = ""
-) -> dict[str, Any]:
-    """Run one piece in a fresh process; the last line it prints is its answer."""
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(given.threads),
-        "HF_DATASETS_CACHE": str(folder / "cache" / what),
-    }
-    command = [sys.executable, __file__, "--child", what, task, str(folder), system]
-    for option in ("precision", "threads", "seed", "epochs", "rows"):
-        value = getattr(given, option)
-        command += [] if value is None else [f"--{option}", str(value)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{what} {task} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+def run(given: argparse.Namespace, what: str, task: str, folder: Path, system: str = "") -> dict[str, Any]:
+    """Run one piece in a fresh process."""
+    options = [
+        part
+        for option in ("precision", "threads", "seed", "epochs", "rows")
+        if (value := getattr(given, option)) is not None
+        for part in (f"--{option}", str(value))
+    ]
+    cache = str(folder / "cache" / what)
+    threads = str(given.threads)
+    return in_child(
+        *(f"{what} {task}", __file__, what, task, str(folder), system, *options),
+        OMP_NUM_THREADS=threads,
+        HF_DATASETS_CACHE=cache,
+    )
 
 
 def child(given: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from align.config.resources import Hardware, StageResources
 from align.data.spec import DataSpec, SourceSpec
 from align.models.spec import ModelSpec
 from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcome, write_job, write_outcome
-from align.pipeline.launcher import Launcher, Layout, environment
+from align.pipeline.launcher import KEEP_MEMORY, Launcher, Layout, environment
 from align.pipeline.memory import is_out_of_memory, memory_advice
 from align.pipeline.worker import perform
 from align.stages.sft import Sft
@@ -103,6 +103,11 @@ def test_the_environment_hides_the_gpu_from_a_cpu_run_and_telemetry_from_all(
     alone = environment("cpu", Layout())
     assert alone["CUDA_VISIBLE_DEVICES"] == "" and alone["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert "WORLD_SIZE" not in alone and "OMP_NUM_THREADS" not in alone
+    assert (
+        KEEP_MEMORY.items() <= alone.items() and not KEEP_MEMORY.keys() & environment("cuda", Layout()).keys()
+    )
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    assert environment("cpu", Layout())["MALLOC_TRIM_THRESHOLD_"] == "1"
     cores = len(os.sched_getaffinity(0))
     assert environment("cpu", Layout(ranks=2, grouped=True))["OMP_NUM_THREADS"] == str(max(1, cores // 2))
     assert environment("cuda", Layout(grouped=True))["WORLD_SIZE"] == "1"
