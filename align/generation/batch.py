@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
+
+from align.generation.cache import roomy_cache
 
 # token ids and their log-probabilities
 Answer = tuple[list[int], list[float]]
@@ -56,7 +58,8 @@ def decode(
         New token ids per row, the stop token included where one was chosen, and their log-probabilities.
     """
     ids, mask = (item.to(model.device) for item in left_padded(prompts, pad))
-    state: dict[str, Any] = {"past_key_values": DynamicCache(config=model.config), "use_cache": True}
+    cache = roomy_cache(model.config, ids.shape[1] + steps)
+    state: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     rows = torch.arange(len(prompts), device=model.device)
     active = torch.ones_like(rows, dtype=torch.bool)
@@ -76,6 +79,6 @@ def decode(
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         if active.float().mean() <= SHRINK_BELOW:
             kept = active.nonzero()[:, 0]
-            state["past_key_values"].batch_select_indices(kept)
+            cache.batch_select_indices(kept)
             ids, positions, mask, rows, active = (item[kept] for item in (ids, positions, mask, rows, active))
     return chosen
