@@ -4,12 +4,15 @@ On AVX512-BF16 the forward and backward pass over 16 x 4 heads x 64 tokens x 64 
 core in `scaled_dot_product_attention` and 3 ms as plain matrix products; beyond 256 tokens it pays no more.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+if TYPE_CHECKING:
+    from align.models.packing import Packing
 
 SHORT_CAUSAL = "short_causal"
 MAX_TOKENS = 256
@@ -33,7 +36,15 @@ def attention_forward(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention in the interface of transformers: (B, heads, T, channels) -> (B, T, heads, channels)."""
+    """Attention in the interface of transformers: (B, heads, T, channels) -> (B, T, heads, channels).
+
+    Under a `packing` the batch is one row of packed tokens, and the mask means nothing.
+    """
+    packing: Packing | None = kwargs.pop("packing", None)
+    if packing is not None:
+        query, key, value = (packing.as_rows(states) for states in (query, key, value))
+        mixed, _ = attention_forward(module, query, key, value, None, scaling, dropout, **kwargs)
+        return packing.as_tokens(mixed), None
     batch, heads, length, channels = query.shape
     is_bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     is_ours = attention_mask is None or attention_mask.dtype == torch.bfloat16

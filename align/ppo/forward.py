@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from align.models.context import context_of
 from align.models.logprobs import SelectedLogprobs, logprobs_with_entropy
+from align.models.packing import Packing, longest_packable, packed_states
 from align.ppo.advantage import completion_mask
 
 STATES_STEP = 64  # states whose logits are computed together, see `rounded_up`
@@ -71,6 +72,7 @@ class CompletionLogprobs(nn.Module):
             raise ValueError("adapter.target_modules: the output layer cannot be adapted here; leave it out")
         self.model = model
         self.temperature = temperature
+        self._longest_packable = longest_packable(_bare(model).base_model)
         self.register_buffer("forbidden", forbidden if forbidden.any() else None, persistent=False)
 
     def forward(
@@ -79,11 +81,11 @@ class CompletionLogprobs(nn.Module):
         """Log-probabilities and, if asked for, entropies without gradient; zero on padding. Both (B, T)"""
         bare = _bare(self.model)
         sequences = _within_context(bare, input_ids, prompt_lengths, lengths)
-        input_ids, mask, states = sequences.input_ids, sequences.mask, sequences.states()
+        mask, states = sequences.mask, sequences.states()
         count = len(states)
         states = torch.cat([states, states[:1].expand(rounded_up(count, STATES_STEP) - count)])
-        hidden = bare.base_model(input_ids, use_cache=False).last_hidden_state.flatten(0, 1)[states]
-        targets = input_ids.flatten()[states + 1]
+        hidden = _hidden(bare.base_model, sequences, states, self._longest_packable)
+        targets = sequences.input_ids.flatten()[states + 1]
         head = bare.get_output_embeddings()
         settings = (
             *(hidden, head.weight, getattr(head, "bias", None), targets),
@@ -106,6 +108,7 @@ class CompletionValues(nn.Module):
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
         super().__init__()
         self.model = model
+        self._longest_packable = longest_packable(_bare(model).base_model)
         shift = getattr(_bare(model).config, "value_shift", 0.0)
         self.shift = nn.Parameter(torch.tensor(shift, device=model.device))
 
@@ -113,9 +116,8 @@ class CompletionValues(nn.Module):
         """Values, zero on padding. (B, T)"""
         bare = _bare(self.model)
         sequences = _within_context(bare, input_ids, prompt_lengths, lengths)
-        hidden = bare.base_model(sequences.input_ids, use_cache=False).last_hidden_state
-        values = bare.score(hidden).flatten()[sequences.states()].float() + self.shift
-        return _spread(values, sequences.mask)
+        hidden = _hidden(bare.base_model, sequences, sequences.states(), self._longest_packable)
+        return _spread(bare.score(hidden).flatten().float() + self.shift, sequences.mask)
 
 
 def _bare(model: PreTrainedModel | PeftModel) -> Any:
@@ -125,6 +127,17 @@ def _bare(model: PreTrainedModel | PeftModel) -> Any:
 def _within_context(model: Any, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor) -> Sequences:
     """The sequences without columns that the model has no positions for: these are padding."""
     return Sequences(input_ids[:, : context_of(model)], prompt_lengths, lengths)
+
+
+def _hidden(model: Any, sequences: Sequences, states: Tensor, longest_packable: int) -> Tensor:
+    """Last hidden states at some of the B * L columns; the end of a row is none of them. (N, hidden)"""
+    ids, width = sequences.input_ids, sequences.input_ids.shape[1]
+    if width > longest_packable:
+        hidden: Tensor = model(ids, use_cache=False).last_hidden_state.flatten(0, 1)
+        return hidden[states]
+    # What comes after a completion's last token is not asked for, so that token need not be read.
+    packing = Packing.of(sequences.prompt_lengths + sequences.lengths - 1, width)
+    return packed_states(model, ids, packing)[packing.tokens[states]]
 
 
 def _spread(values: Tensor, mask: Tensor) -> Tensor:
