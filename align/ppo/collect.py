@@ -17,6 +17,10 @@ from align.ppo.rollout import WIDTH_STEP, Rollout, as_sequences, microbatches
 from align.ppo.score import Scored, WeightedSource, score_completions
 from align.runtime.engine import Engine
 
+# Episodes that tell, every time, whether the sampler's log-probabilities are those of training to so many
+# nats: then the policy need not be read again.
+PROBE_ROWS, ALIKE = 8, 1e-5
+
 
 class Clock:
     """Seconds per phase of one update."""
@@ -90,34 +94,44 @@ class Collector:
         return Collected(rollout, prompts, completions, {**scored.parts, **measured})
 
     def _read(self, sequences: Sequences, completions: Sequence[Completion], scored: Scored) -> Rollout:
-        mask = sequences.mask
+        device, mask = self.policy.device, sequences.mask.to(self.policy.device)
+        ids, prompt_lengths, lengths = (
+            item.to(device) for item in (sequences.input_ids, sequences.prompt_lengths, sequences.lengths)
+        )
+        drawn = torch.zeros(mask.shape, device=device)
+        drawn[mask] = torch.tensor([value for item in completions for value in item.logprobs], device=device)
         names = ("old_logprobs", "reference_logprobs", "values", "entropy")
-        found = {name: torch.zeros(mask.shape, device=self.policy.device) for name in names}
-        inputs = [
-            item.to(self.policy.device)
-            for item in (sequences.input_ids, sequences.prompt_lengths, sequences.lengths)
-        ]
-        sizes = (sequences.prompt_lengths + sequences.lengths).tolist()
-        for rows in microbatches(sizes, range(len(sizes)), self.tokens):
-            part = [item[rows] for item in inputs]
-            part[0] = part[0][:, : rounded_up(sizes[rows[0]], WIDTH_STEP)]
-            logprobs, entropy = self.policy.ask(*part, True)
-            answers = (logprobs, self.reference.logprobs(*part), self.value.ask(*part), entropy)
-            for name, values in zip(names, answers, strict=True):
-                found[name][rows, : values.shape[1]] = values
-        ids, prompt_lengths, lengths = inputs
-        drawn = torch.zeros(mask.shape)
-        drawn[mask] = torch.tensor([value for item in completions for value in item.logprobs])
-        return Rollout(
+        rollout = Rollout(
             input_ids=ids,
             prompt_lengths=prompt_lengths,
             lengths=lengths,
-            ended=torch.tensor([completion.ended for completion in completions], device=self.policy.device),
-            valid=scored.valid.to(self.policy.device),
-            scores=scored.total.to(self.policy.device),
-            sampler_logprobs=drawn.to(self.policy.device),
-            **found,
+            ended=torch.tensor([completion.ended for completion in completions], device=device),
+            valid=scored.valid.to(device),
+            scores=scored.total.to(device),
+            sampler_logprobs=drawn,
+            **{name: torch.zeros(mask.shape, device=device) for name in names},
         )
+        rows, rest = range(len(rollout)), slice(PROBE_ROWS, None)
+        self._ask(rollout, rows[:PROBE_ROWS])
+        is_alike = (rollout.old_logprobs - drawn)[:PROBE_ROWS].abs().max() <= ALIKE
+        self._ask(rollout, rows[rest], with_policy=not is_alike)
+        if is_alike:
+            rollout.old_logprobs[rest] = drawn[rest]
+            rollout.entropy[rest] = -drawn[rest]
+        return rollout
+
+    def _ask(self, rollout: Rollout, rows: Sequence[int], with_policy: bool = True) -> None:
+        """Fill in what the models say of some episodes."""
+        sizes = (rollout.prompt_lengths + rollout.lengths).tolist()
+        inputs = (rollout.input_ids, rollout.prompt_lengths, rollout.lengths)
+        for batch in microbatches(sizes, rows, self.tokens):
+            part = [item[batch] for item in inputs]
+            part[0] = part[0][:, : rounded_up(sizes[batch[0]], WIDTH_STEP)]
+            said = {"reference_logprobs": self.reference.logprobs(*part), "values": self.value.ask(*part)}
+            if with_policy:
+                said["old_logprobs"], said["entropy"] = self.policy.ask(*part, True)
+            for name, values in said.items():
+                getattr(rollout, name)[batch, : values.shape[1]] = values
 
 
 @dataclass(frozen=True)

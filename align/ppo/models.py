@@ -25,6 +25,9 @@ from align.ppo.spec import OptimizerSpec, PpoSpec
 from align.runtime.engine import Engine
 from align.runtime.stage_io import StageIO
 
+# Tokens of one batch that is generated, prompts and room for answers included: few batches, few steps.
+SAMPLE_TOKENS = {"cpu": 16384, "cuda": 65536}
+
 
 @dataclass(frozen=True)
 class Models:
@@ -59,7 +62,8 @@ def build_models(
     values = CompletionValues(_ready(_value(spec, io, tokenizer, base, usual), io))
     adapter = lora_config(spec.adapter, base, tokenizer, "CAUSAL_LM")
     policy: Any = base if adapter is None else get_peft_model(base, adapter).eval()
-    sampler = TransformersSampler(policy, tokenizer, spec.decoding)
+    tokens = SAMPLE_TOKENS[io.settings.hardware.accelerator]
+    sampler = TransformersSampler(policy, tokenizer, spec.decoding, batch_tokens=tokens)
 
     def asked(model: Any) -> CompletionLogprobs:
         return CompletionLogprobs(model, spec.decoding.temperature, sampler.forbidden)

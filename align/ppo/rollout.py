@@ -21,10 +21,12 @@ class Rollout(Sequences):
         valid: whether the episode has a finite score; others count nowhere. (B,)
         scores: what the reward sources said, weighted and summed, before any shaping; 0 if not valid. (B,)
         sampler_logprobs: log-probabilities as the sampler saw them when it drew the tokens. (B, T)
-        old_logprobs: log-probabilities under the policy that answered, as training computes them. (B, T)
+        old_logprobs: log-probabilities under the policy that answered, as training computes them; the
+            sampler's own where these are the same. (B, T)
         reference_logprobs: log-probabilities under the reference. (B, T)
         values: of the state before each token. (B, T)
-        entropy: of the distribution each token was drawn from. (B, T)
+        entropy: of the distribution each token was drawn from, or, where the policy was not read again, an
+            unbiased estimate: what the token itself is worth, -log p. (B, T)
     """
 
     ended: Tensor

@@ -44,8 +44,8 @@ from align.runtime.stage_io import StageIO
 from align.runtime.trackers import Trackers
 
 DEMONSTRATIONS = 512  # rows that tell what scores are usual
-# What is learnt from at once; batches of a CPU are small, as they stay in its cache and pad less.
-LEARN_TOKENS = {"cpu": 1024, "cuda": AUTO_TOKENS}
+# What is learnt from at once; batches of a CPU are small, as they stay in its cache.
+LEARN_TOKENS = {"cpu": 2048, "cuda": AUTO_TOKENS}
 READ_TOKENS = {"cpu": 2048, "cuda": 4 * AUTO_TOKENS}  # without gradients no activations are kept
 
 

@@ -20,7 +20,7 @@ class Ppo(PpoSpec):
     """Optimise a policy by PPO."""
 
     kind: Literal["ppo"] = "ppo"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
