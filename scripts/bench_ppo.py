@@ -37,7 +37,7 @@ FULL: Job = {"rollouts": 128, "response_length": 32, "updates": 10, "batch_sizes
 QUICK: Job = {"rollouts": 8, "response_length": 16, "updates": 1, "batch_sizes": [4]}
 TRL_VERSION = "1.10.0"
 PHASES = ("generate", "score", "read", "learn")
-EPOCHS, MINIBATCHES, LEARNING_RATE = 2, 2, 1e-5
+EPOCHS, MINIBATCHES, LEARNING_RATE = 2, 2, 1e-9
 TRIAL_UPDATES = 2  # of each batch size that TRL may choose from
 ENDING = 1.4  # weight of the end of a turn against any other token: answers have 17 of 32 tokens on average
 

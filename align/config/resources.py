@@ -29,6 +29,11 @@ class Parallel(Spec):
     name: str
     deepspeed: Mapping[str, Any] | None = None
 
+    @property
+    def zero_stage(self) -> int:
+        """What is spread over the processes: optimiser states (1), gradients too (2), weights too (3)."""
+        return int((self.deepspeed or {}).get("zero_optimization", {}).get("stage", 0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageResources(Spec):

@@ -48,9 +48,8 @@ class Reference:
     @torch.no_grad()
     def logprobs(self, *sequences: Tensor) -> Tensor:
         """Log-probabilities of completion tokens. (B, T)"""
-        module = self._policy.module if self._frozen is None else self._frozen
         with self._switched_off(), self._policy.computing():
-            found: Tensor = module(*sequences)[0]
+            found: Tensor = (self._frozen or self._policy.ask)(*sequences)[0]
             return found
 
     def _switched_off(self) -> AbstractContextManager[None]:
@@ -80,7 +79,7 @@ class Collector:
 
     def collect(self, asked: Sequence[Asked], clock: Clock) -> "Collected":
         """Answer, score, and read what was answered."""
-        with clock.phase("generate"):
+        with clock.phase("generate"), self.policy.whole():
             completions = self.sampler.complete_tokens([item.tokens for item in asked], asked[0].episode)
         with clock.phase("score"):
             prompts, texts = [item.prompt for item in asked], [completion.text for completion in completions]
@@ -89,7 +88,7 @@ class Collector:
         sequences = as_sequences(
             [item.tokens for item in asked], [completion.tokens for completion in completions], self.pad
         )
-        with clock.phase("read"):
+        with clock.phase("read"), self.policy.whole(), self.value.whole():
             rollout = self._read(sequences, completions, scored)
         return Collected(rollout, prompts, completions, {**scored.parts, **measured})
 

@@ -75,6 +75,10 @@ class CompletionLogprobs(nn.Module):
         self._longest_packable = longest_packable(_bare(model).base_model)
         self.register_buffer("forbidden", forbidden if forbidden.any() else None, persistent=False)
 
+    def borrowed_weights(self) -> list[nn.Parameter]:
+        """Weights of other modules that this one computes with itself."""
+        return [weight for weight in _bare(self.model).get_output_embeddings().parameters(recurse=False)]
+
     def forward(
         self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor, with_entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
@@ -110,7 +114,7 @@ class CompletionValues(nn.Module):
         self.model = model
         self._longest_packable = longest_packable(_bare(model).base_model)
         shift = getattr(_bare(model).config, "value_shift", 0.0)
-        self.shift = nn.Parameter(torch.tensor(shift, device=model.device))
+        self.shift = nn.Parameter(torch.tensor([shift], device=model.device))  # DeepSpeed sends no scalars
 
     def forward(self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor) -> Tensor:
         """Values, zero on padding. (B, T)"""

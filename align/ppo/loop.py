@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from align.data.records import Prompt
@@ -25,6 +24,7 @@ from align.ppo.selection import Selection
 from align.ppo.shaping import Shaping, shaped_scores
 from align.ppo.update import Updater, UpdateStats
 from align.runtime import group
+from align.runtime.engine import Engine
 from align.runtime.processes import rank
 
 MOST_SKIPPED = 3  # updates in a row whose every policy step had a gradient that was not finite
@@ -51,7 +51,7 @@ class LoopSettings:
 class Loop:
     """Collect, learn, log; again and again.
 
-    `log(update, metrics, collected)` is called after every update, `save(update, state)` may write the state.
+    `log(update, metrics, collected)` is called after every update, `save(loop)` may write its state.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Loop:
         shaping: Shaping,
         schedule: Schedule,
         log: Callable[[int, dict[str, float], Collected], None],
-        save: Callable[[int, Callable[[], dict[str, Any]]], None],
+        save: Callable[["Loop"], None],
         selection: Selection | None = None,
     ) -> None:
         self._settings = settings
@@ -99,7 +99,7 @@ class Loop:
             self._is_over = is_capped or self.update == self._settings.updates
             if self._selection is not None:
                 self._selection.consider(self.update, is_last=self._is_over)
-            self._save(self.update, self.state)
+            self._save(self)
         if self._selection is not None:
             self._selection.keep_best()
 
@@ -170,16 +170,19 @@ class Loop:
                 "lower policy_optimizer.learning_rate and value_optimizer.learning_rate"
             )
 
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """What is trained."""
+        return {"policy": self._collector.policy, "value": self._collector.value}
+
     def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs, beside its configuration."""
+        """Everything that a resumed run needs, beside its configuration and `engines`."""
         return {
             "update": self.update,
             "is_over": self._is_over,
             "skipped": self._skipped,
             "length_line": None if self._length_line is None else vars(self._length_line),
             "controller": self._controller.state(),
-            "policy": self._collector.policy.state(),
-            "value": self._collector.value.state(),
             "selection": None if self._selection is None else self._selection.state(),
         }
 
@@ -189,16 +192,5 @@ class Loop:
         line = state["length_line"]
         self._length_line = None if line is None else LengthLine(**line)
         self._controller.restore(state["controller"])
-        self._collector.policy.restore(state["policy"])
-        self._collector.value.restore(state["value"])
         if self._selection is not None:
             self._selection.restore(state["selection"])
-
-
-def full_state(value: Any) -> Any:
-    """A state with its tensors detached and on the CPU, to be written."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu()
-    if isinstance(value, dict):
-        return {key: full_state(item) for key, item in value.items()}
-    return [full_state(item) for item in value] if isinstance(value, list) else value

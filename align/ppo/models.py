@@ -4,6 +4,7 @@ Reads   policy and value model (a folder or Hub id)
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from align.ppo.forward import CompletionLogprobs, CompletionValues
 from align.ppo.spec import OptimizerSpec, PpoSpec
 from align.runtime.engine import Engine
 from align.runtime.stage_io import StageIO
+from align.runtime.zero import ZeroEngine
 
 # Tokens of one batch that is generated, prompts and room for answers included: few batches, few steps.
 SAMPLE_TOKENS = {"cpu": 16384, "cuda": 65536}
@@ -37,6 +39,12 @@ class Models:
     sampler: TransformersSampler
     reference: Reference
     value: Engine
+
+
+def shares_base(spec: PpoSpec, io: StageIO) -> bool:
+    """Whether models are adapters over one base; weights that ZeRO-3 shards belong to one engine each."""
+    parallel = io.resources.parallel
+    return spec.adapter is not None and (parallel is None or parallel.zero_stage < 3)
 
 
 def load_base(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -68,12 +76,15 @@ def build_models(
     def asked(model: Any) -> CompletionLogprobs:
         return CompletionLogprobs(model, spec.decoding.temperature, sampler.forbidden)
 
-    engine = _engine(asked(policy), spec.policy_optimizer, spec)
+    engine = _engine(asked(policy), spec.policy_optimizer, spec, io)
     frozen = None
     if adapter is None:
-        source, attention = io.locate(spec.policy.path), io.resources.attention
-        frozen = asked(_ready(load_reference(source, spec.policy, tokenizer, attention=attention), io))
-    return Models(engine, sampler, Reference(engine, frozen), _engine(values, spec.value_optimizer, spec))
+        # In the precision that the policy's own weights take: before the first step both say the same.
+        dtype = torch.bfloat16 if spec.precision == "bf16" and _section(io) else torch.float32
+        settings: Any = {"attention": io.resources.attention, "dtype": dtype}
+        source = io.locate(spec.policy.path)
+        frozen = asked(_ready(load_reference(source, spec.policy, tokenizer, **settings), io))
+    return Models(engine, sampler, Reference(engine, frozen), _engine(values, spec.value_optimizer, spec, io))
 
 
 def _value(
@@ -83,14 +94,14 @@ def _value(
     base: PreTrainedModel,
     usual: tuple[float, float],
 ) -> Any:
-    start = spec.value or spec.policy
+    start, shares = spec.value or spec.policy, shares_base(spec, io)
     source = io.locate(start.path)
-    trained = adapter_over(source, io.locate(spec.policy.path)) if spec.adapter and spec.value else None
+    trained = adapter_over(source, io.locate(spec.policy.path)) if shares and spec.value else None
     if trained is not None:
         sys.stdout.write("policy and value model share one base\n")
         return _rescaled(scalar_with_adapter(base, trained, trainable=True), *usual)
     model: Any
-    if spec.adapter and not spec.value:
+    if shares and not spec.value:
         model = scalar_over(base)
     else:
         model = load_reward_model(source, start, tokenizer, attention=io.resources.attention)
@@ -120,7 +131,7 @@ def _ready(model: Any, io: StageIO) -> Any:
     return model.to(device).eval()
 
 
-def _engine(module: nn.Module, settings: OptimizerSpec, spec: PpoSpec) -> Engine:
+def _engine(module: nn.Module, settings: OptimizerSpec, spec: PpoSpec, io: StageIO) -> Engine:
     def optimizer(weights: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             weights,
@@ -131,4 +142,10 @@ def _engine(module: nn.Module, settings: OptimizerSpec, spec: PpoSpec) -> Engine
             fused=True,
         )
 
-    return Engine(module, optimizer, max_grad_norm=settings.max_grad_norm, bf16=spec.precision == "bf16")
+    given: Any = {"max_grad_norm": settings.max_grad_norm, "bf16": spec.precision == "bf16"}
+    section = _section(io)
+    return ZeroEngine(module, optimizer, section, **given) if section else Engine(module, optimizer, **given)
+
+
+def _section(io: StageIO) -> Mapping[str, Any] | None:
+    return None if io.resources.parallel is None else io.resources.parallel.deepspeed

@@ -5,7 +5,6 @@ Writes  checkpoints/checkpoint-<update>/, model/, value/, adapter/
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,15 @@ from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 from align.data.contract import contract_of
 from align.models.saving import save_model
 from align.models.shared_base import stand_alone
-from align.ppo.loop import Loop, full_state
+from align.ppo.loop import Loop
 from align.ppo.models import Models
 from align.ppo.spec import PpoSpec
 from align.runtime import group
 from align.runtime.checkpoint import newest_complete, seal
 from align.runtime.processes import rank
 from align.runtime.stage_io import StageIO
+
+LOOP = "loop.pt"
 
 
 class Saver:
@@ -33,22 +34,30 @@ class Saver:
         self._io = io
         self._saved_at = time.monotonic()
 
-    def __call__(self, update: int, state: Callable[[], dict[str, Any]]) -> None:
+    def __call__(self, loop: Loop) -> None:
         settings = self._io.settings
         every, minutes = settings.save_every_steps, settings.save_every_minutes
         is_time = minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
-        due = (every is not None and update % every == 0) or is_time
+        due = (every is not None and loop.update % every == 0) or is_time
         if group.first_says(due):  # clocks differ, and no process may run ahead of a checkpoint
-            if rank() == 0:
-                self._write(update, full_state(state()))
+            self._write(loop)
             self._saved_at = time.monotonic()
 
-    def _write(self, update: int, state: dict[str, Any]) -> None:
+    def _write(self, loop: Loop) -> None:
+        folder = self._io.output.checkpoints / f"checkpoint-{loop.update}"
+        if rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.save(loop.state(), folder / LOOP)
+        group.wait()
+        for name, engine in loop.engines.items():
+            engine.save(folder / name)
+        group.wait()
+        if rank() == 0:
+            seal(folder)
+            self._prune()
+
+    def _prune(self) -> None:
         root = self._io.output.checkpoints
-        folder = root / f"checkpoint-{update}"
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / "state.pt")
-        seal(folder)
         found = sorted(root.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
         for old in found[: -self._io.settings.keep_checkpoints]:
             shutil.rmtree(old)
@@ -58,7 +67,9 @@ def resume(loop: Loop, io: StageIO) -> None:
     """Go on from the newest whole checkpoint; what was logged after it is cut off."""
     checkpoint: Path | None = newest_complete(io.output.checkpoints)
     if checkpoint is not None:
-        loop.restore(torch.load(checkpoint / "state.pt", weights_only=True))
+        loop.restore(torch.load(checkpoint / LOOP, weights_only=True, map_location="cpu"))
+        for name, engine in loop.engines.items():
+            engine.load(checkpoint / name)
     if rank() == 0:
         MetricsLog(io.output.metrics).cut_back(loop.update if checkpoint else -1)
         MetricsLog(io.output.samples).cut_back(loop.update if checkpoint else -1)

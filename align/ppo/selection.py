@@ -54,10 +54,7 @@ class Selection:
         found = self._judge()
         is_within = self._kl_cap is None or found.kl <= self._kl_cap
         if is_within and (self._best is None or found.score > self._best["score"]):
-            weights = {
-                name: weight.detach().clone()
-                for name, weight in self._collector.policy.state()["weights"].items()
-            }
+            weights = self._collector.policy.weights()
             self._best = {"update": update, "score": found.score, "weights": weights}
         chosen = -1 if self._best is None else self._best["update"]
         self._log(
@@ -75,10 +72,7 @@ class Selection:
         """Give the policy its best weights: of which update, None where no update was within the cap."""
         if self._best is None:
             return None
-        weights = dict(self._collector.policy.module.named_parameters())
-        with torch.no_grad():
-            for name, value in self._best["weights"].items():
-                weights[name].copy_(value)
+        self._collector.policy.put(self._best["weights"])
         return int(self._best["update"])
 
     def state(self) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from align.ppo.imitation import Imitation, as_demonstrations
 from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
-from align.ppo.models import Models, build_models, load_base
+from align.ppo.models import Models, build_models, load_base, shares_base
 from align.ppo.prompts import Asked, PromptPlan, fitting
 from align.ppo.saving import Saver, resume, save_models
 from align.ppo.schedule import Schedule
@@ -63,7 +63,7 @@ def train(spec: PpoSpec, io: StageIO) -> None:
         for name, entry in spec.rewards.items()
     }
     base = load_base(spec, io, tokenizer)
-    if spec.adapter is not None:
+    if shares_base(spec, io):
         share_base(base, io.locate(spec.policy.path), [entry.source for entry in sources.values()])
     shaping = _shaping(spec, io, sources)
     models = build_models(spec, io, tokenizer, base, (shaping.mean, shaping.deviation))
@@ -71,12 +71,14 @@ def train(spec: PpoSpec, io: StageIO) -> None:
         loop = _loop(spec, io, tokenizer, models, sources, shaping, trackers)
         resume(loop, io)
         loop.run()
-    if rank() == 0:
-        policy: Any = models.policy.module.model
-        greedy = TransformersSampler(policy, tokenizer, replace(spec.decoding, temperature=0))
-        write_snippet(io.output, greedy, loop.first_prompt, spec.decoding.max_new_tokens)
-        save_models(models, tokenizer, spec, io)
-        sys.stdout.writelines(f"{line}\n" for line in summary(io.output))
+    with models.policy.whole(), models.value.whole():
+        if rank() == 0:
+            policy: Any = models.policy.module.model
+            greedy = TransformersSampler(policy, tokenizer, replace(spec.decoding, temperature=0))
+            write_snippet(io.output, greedy, loop.first_prompt, spec.decoding.max_new_tokens)
+            save_models(models, tokenizer, spec, io)
+            sys.stdout.writelines(f"{line}\n" for line in summary(io.output))
+        group.wait()
 
 
 def _loop(

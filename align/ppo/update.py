@@ -163,7 +163,8 @@ class Updater:
             work.append(lambda: stats.policy_steps.append(learn(self._policy, self._policy_loss, share)))
         # Neither model needs the other. Processes that wait for each other must do so in the same order, and
         # who says how many rows memory holds means those of one model.
-        if group.size() > 1 or settings.rows is not None:
+        are_apart = self._policy.runs_beside_others and self._value.runs_beside_others
+        if group.size() > 1 or settings.rows is not None or not are_apart:
             for piece in work:
                 piece()
         else:

@@ -1,12 +1,15 @@
 """Engine: a module with its optimiser, alone or under DDP: forward, backward, one step per batch.
 
+`ZeroEngine` has the same methods under DeepSpeed.
+
 The gradient of a step is that of the sum of all losses given to `backward`, on all processes; it is clipped
 as a whole, and a step with a gradient that is not finite is left out everywhere.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from align.runtime import group
+from align.runtime.processes import rank
 
+STATE = "state.pt"
 MakeOptimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -28,6 +33,8 @@ class Step:
 
 class Engine:
     """A module that is trained. Call the engine as the module; it computes in bf16 where `bf16` says so."""
+
+    runs_beside_others = True  # whether another engine may learn at the same time, in another thread
 
     def __init__(
         self, module: nn.Module, optimizer: MakeOptimizer, *, max_grad_norm: float, bf16: bool = False
@@ -64,7 +71,7 @@ class Engine:
         """Add a microbatch's gradient; `loss` is a share of the batch's loss over all processes."""
         (loss * group.size()).backward()  # DDP averages over processes
 
-    def computing(self) -> torch.autocast:
+    def computing(self) -> AbstractContextManager[Any]:
         """The precision that the module computes in."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
 
@@ -79,15 +86,44 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         return Step(float(norm), is_finite)
 
-    def state(self) -> dict[str, Any]:
-        """Trained weights and optimiser state."""
-        trained = {name: weight for name, weight in self.module.named_parameters() if weight.requires_grad}
-        return {"weights": trained, "optimizer": self.optimizer.state_dict()}
+    def whole(self) -> AbstractContextManager[None]:
+        """Where passes need no other process; all weights are on every one."""
+        return nullcontext()
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to what `state` returned."""
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the weights that are trained, by name."""
+        with self.whole():
+            return {name: weight.clone() for name, weight in self._trained().items()}
+
+    def put(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the module weights that `weights` returned."""
+        self._copy(dict(self.module.named_parameters()), weights)
+
+    @staticmethod
+    @torch.no_grad()
+    def _copy(named: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+        for name, value in weights.items():
+            named[name].copy_(value)
+
+    def save(self, folder: Path) -> None:
+        """Write what training goes on from: trained weights and optimiser state."""
+        if rank() == 0:
+            state = {"weights": self._trained(), "optimizer": self.optimizer.state_dict()}
+            folder.mkdir(exist_ok=True)
+            torch.save(state, folder / STATE)
+
+    def load(self, folder: Path) -> None:
+        """Go back to what `save` wrote.
+
+        Raises:
+            ValueError: that was another model.
+        """
+        state = torch.load(folder / STATE, weights_only=True, map_location=self.device)
         missing, unexpected = self.module.load_state_dict(state["weights"], strict=False)
-        trained = {name for name, weight in self.module.named_parameters() if weight.requires_grad}
-        if unexpected or trained & set(missing):
+        if unexpected or self._trained().keys() & set(missing):
             raise ValueError(f"the checkpoint is of another model: {[*unexpected, *missing][:3]}")
         self.optimizer.load_state_dict(state["optimizer"])
+
+    def _trained(self) -> dict[str, Tensor]:
+        named = self.module.named_parameters()
+        return {name: weight.detach() for name, weight in named if weight.requires_grad}

@@ -14,6 +14,12 @@ def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def wait() -> None:
+    """Go on when all processes have come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def total(values: Tensor) -> Tensor:
     """The sum of a tensor over all processes; the tensor given stays as it is."""
     if not dist.is_initialized():

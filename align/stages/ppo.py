@@ -62,9 +62,6 @@ class Ppo(PpoSpec):
                 f"minibatches: a device's share of {self.batch_size // devices} episodes does not divide by "
                 f"{self.minibatches}"
             )
-        if resources.parallel is not None and resources.parallel.deepspeed is not None:
-            name = resources.parallel.name
-            yield f"resources.{io.name}.parallel: PPO runs alone or under ddp, not under {name}"
         for name in ("activation_checkpointing", "torch_compile", "liger"):
             if getattr(resources, name):
                 yield f"resources.{io.name}.{name}: PPO does not know it; leave it off for this stage"

@@ -1,6 +1,7 @@
 """The reference of a policy with an adapter is the policy without it: T11 of the specification."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from align.ppo.collect import Reference
 from align.ppo.forward import CompletionLogprobs
 from align.ppo.rollout import as_sequences
-from align.runtime.engine import Engine
+from align.runtime.engine import STATE, Engine
 
 FORBIDDEN = torch.zeros(41, dtype=torch.bool)
 SEQUENCES = as_sequences([[5, 6, 7], [8]], [[9, 10, 2], [11, 12, 13, 2]], 0)
@@ -65,12 +66,12 @@ def test_the_adapter_is_on_again_after_an_error(policy: Engine) -> None:
     assert [weight.requires_grad for weight in policy.module.parameters()] == trained
 
 
-def test_only_the_adapter_is_saved_and_restored(policy: Engine) -> None:
+def test_only_the_adapter_is_saved_and_restored(policy: Engine, tmp_path: Path) -> None:
     train(policy, 2)
-    state = copy.deepcopy(policy.state())
-    assert all("lora" in name for name in state["weights"])
+    policy.save(tmp_path)
+    assert all("lora" in name for name in torch.load(tmp_path / STATE)["weights"])
     before, _ = policy.ask(*INPUTS)
     train(policy, 2)
     assert not torch.equal(policy.ask(*INPUTS)[0], before)
-    policy.restore(state)
+    policy.load(tmp_path)
     assert torch.equal(policy.ask(*INPUTS)[0], before)

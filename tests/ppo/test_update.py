@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from align.ppo.forward import CompletionLogprobs, CompletionValues, rounded_up
 from align.ppo.rollout import ROWS_STEP, WIDTH_STEP, Experience, as_sequences, microbatches
 from align.ppo.update import APPROX_KL, Updater, UpdateSettings, UpdateStats
-from align.runtime.engine import Engine
+from align.runtime.engine import Engine, MakeOptimizer
 
 VOCABULARY = 41
 LENGTHS = [1, 17, 3, 9, 2, 24, 5, 11]
@@ -39,21 +40,28 @@ def config(**changes: object) -> LlamaConfig:
     return LlamaConfig(**sizes, num_attention_heads=2, pad_token_id=0, num_labels=1, **changes)
 
 
-def engines(learning_rate: float = 0.0, **changes: object) -> tuple[Engine, Engine]:
-    """A policy and a value model, alike every time. Plain SGD, so that weights tell the gradient."""
+def modules(lora: bool = False, **changes: object) -> tuple[CompletionLogprobs, CompletionValues]:
+    """A policy and a value model, alike every time."""
     torch.manual_seed(0)
     policy = LlamaForCausalLM(config(**changes)).eval()
     value = LlamaForSequenceClassification(config(**changes)).eval()
-    forbidden = torch.zeros(VOCABULARY, dtype=torch.bool)
+    if lora:
+        policy = get_peft_model(policy, LoraConfig(r=2, target_modules="all-linear"))
+        few = LoraConfig(r=2, target_modules=["q_proj", "up_proj"], task_type="SEQ_CLS")
+        value = get_peft_model(value, few)
+    return CompletionLogprobs(policy, 1.0, torch.zeros(VOCABULARY, dtype=torch.bool)), CompletionValues(value)
 
-    def optimizer(weights: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(weights, lr=learning_rate)
 
-    scorer = CompletionLogprobs(policy, 1.0, forbidden)
-    return (
-        Engine(scorer, optimizer, max_grad_norm=1e9),
-        Engine(CompletionValues(value), optimizer, max_grad_norm=1e9),
-    )
+def sgd(learning_rate: float) -> MakeOptimizer:
+    """Plain descent, so that weights tell the gradient."""
+    return lambda weights: torch.optim.SGD(weights, lr=learning_rate)
+
+
+def engines(learning_rate: float = 0.0, lora: bool = False, **changes: object) -> tuple[Engine, Engine]:
+    """The engines of a policy and a value model, alike every time."""
+    policy, value = modules(lora, **changes)
+    given = {"optimizer": sgd(learning_rate), "max_grad_norm": 1e9}
+    return Engine(policy, **given), Engine(value, **given)
 
 
 def experience(policy: Engine, value: Engine, shift: float = 0.3, sampler_shift: float = 0.0) -> Experience:
