@@ -4,10 +4,11 @@
     python scripts/bench_ppo.py --systems align --quick     few completions, one update
 
 Each run is a process of its own; its first update warms up and is not counted. The policy is a Llama of
-random weights whose answers end by chance; the reward is a reward model's scalar. TRL comes from an
-environment that the script builds on top of the packages installed here. It runs at the best of a few batch
-sizes, and is made to take one optimizer step per minibatch, as we do: left alone it takes one per epoch
-(huggingface/trl#5645). FLOPs are those of real tokens, in every pass that is made.
+random weights whose answers end by chance, with a learning rate so small that it stays one: all say as much.
+The reward is a reward model's scalar. TRL comes from an environment that the script builds on top of the
+packages installed here. It runs at the best of a few batch sizes, and is made to take one optimizer step per
+minibatch, as we do: left alone it takes one per epoch (huggingface/trl#5645). FLOPs are those of real tokens,
+in every pass that is made.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import tempfile
 import time
 import venv
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,15 +54,30 @@ def main() -> None:
     theirs = trl_python(Path(given.environment).expanduser()) if "trl" in given.systems else ""
     table = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        job |= {"folder": scratch, **run(sys.executable, {**job, "what": "prepare", "folder": scratch})}
+        job |= {"folder": scratch, **run({**job, "what": "prepare", "folder": scratch})}
         for precision in ("fp32", "bf16") if given.precision == "both" else (given.precision,):
+            jobs = []
             for system in given.systems.split(","):
                 asked = {**job, "what": system, "precision": precision}
-                python = theirs if system == "trl" else sys.executable
-                asked |= best_batch_sizes(python, asked) if system == "trl" else {}
-                table.append(measured(asked, run(python, asked)))
-                print(json.dumps(table[-1]), flush=True)
+                asked["python"] = theirs if system == "trl" else sys.executable
+                jobs.append(asked | (best_batch_sizes(asked) if system == "trl" else {}))
+            table += [median(runs) for runs in zip(*(in_turn(jobs) for _ in range(given.runs)), strict=True)]
     report(table, job)
+
+
+def in_turn(jobs: list[Job]) -> list[Job]:
+    """One run of every system, one after the other."""
+    found = []
+    for job in jobs:
+        found.append(measured(job, run(job)))
+        print(json.dumps(found[-1]), flush=True)
+    return found
+
+
+def median(runs: Sequence[Job]) -> Job:
+    """The run that took neither long nor short, and how long each took."""
+    inner = sorted(runs, key=lambda row: row["seconds"])[len(runs) // 2]
+    return {**inner, "seconds_of_runs": " ".join(f"{row['seconds']:.2f}" for row in runs)}
 
 
 def arguments() -> argparse.Namespace:
@@ -68,6 +85,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--systems", default="align,trl")
     parser.add_argument("--updates", type=int, help="updates that count; 10 by default")
+    parser.add_argument("--runs", type=int, default=3, help="of every system, in turn; the median is told")
     parser.add_argument("--precision", choices=("fp32", "bf16", "both"), default="fp32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--environment", default="~/.cache/align-bench/trl-1.10", help="where TRL lies")
@@ -88,11 +106,10 @@ def trl_python(folder: Path) -> str:
     return python
 
 
-def run(python: str, job: Job) -> Job:
+def run(job: Job) -> Job:
     """Run one piece in a fresh process."""
-    return in_child(
-        job["what"], __file__, json.dumps(job), python=python, OMP_NUM_THREADS=str(job["threads"])
-    )
+    python, threads = job.get("python", sys.executable), str(job["threads"])
+    return in_child(job["what"], __file__, json.dumps(job), python=python, OMP_NUM_THREADS=threads)
 
 
 def child(job: Job) -> None:
@@ -179,12 +196,12 @@ def with_align(job: Job) -> Job:
     return {"rows": [{name: row[key] for name, key in names.items()} for row in rows]}
 
 
-def best_batch_sizes(python: str, job: Job) -> Job:
+def best_batch_sizes(job: Job) -> Job:
     """Which batch sizes TRL runs best at: the micro-batch decides how fast it learns, the other the rest."""
     trials = {}
     for rows in job["batch_sizes"]:
         asked = {**job, "rollout_rows": rows, "micro_rows": rows, "updates": TRIAL_UPDATES}
-        found = measured(asked, run(python, asked))
+        found = measured(asked, run(asked))
         trials[rows] = {"rollout_rows": found["seconds"] - found["learn"], "micro_rows": found["learn"]}
         print(json.dumps({"trial": rows, "precision": job["precision"], **trials[rows]}), flush=True)
     return {name: min(trials, key=lambda rows: trials[rows][name]) for name in ("rollout_rows", "micro_rows")}
