@@ -12,23 +12,18 @@ in every pass that is made.
 """
 
 import argparse
-import gc
 import json
 import os
 import random
 import resource
-import subprocess
 import sys
-import sysconfig
 import tempfile
-import time
-import venv
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+from bench_ppo_trl import trl_python, with_trl
 from bench_stage import in_child, stage_io
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
@@ -37,9 +32,8 @@ Job = dict[str, Any]
 MODEL = {"hidden_size": 128, "layers": 4, "heads": 4, "intermediate_size": 352}
 FULL: Job = {"rollouts": 128, "response_length": 32, "updates": 10, "batch_sizes": [8, 32, 64]}
 QUICK: Job = {"rollouts": 8, "response_length": 16, "updates": 1, "batch_sizes": [4]}
-TRL_VERSION = "1.10.0"
 PHASES = ("generate", "score", "read", "learn")
-EPOCHS, MINIBATCHES, LEARNING_RATE = 2, 2, 1e-9
+LEARNING: Job = {"epochs": 2, "minibatches": 2, "learning_rate": 1e-9}
 TRIAL_UPDATES = 2  # of each batch size that TRL may choose from
 ENDING = 1.4  # weight of the end of a turn against any other token: answers have 17 of 32 tokens on average
 
@@ -49,7 +43,7 @@ def main() -> None:
     given = arguments()
     if given.child:
         return child(json.loads(given.child))
-    job = {**(QUICK if given.quick else FULL), "threads": given.threads}
+    job = {**(QUICK if given.quick else FULL), "threads": given.threads, **LEARNING}
     job["updates"] = given.updates or job["updates"]
     theirs = trl_python(Path(given.environment).expanduser()) if "trl" in given.systems else ""
     table = []
@@ -92,18 +86,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny sizes and one update")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def trl_python(folder: Path) -> str:
-    """The interpreter of an environment with TRL's PPO; all other packages are those installed here."""
-    python = str(folder / "bin" / "python")
-    is_there = f"import trl.experimental.ppo; trl.__version__ == '{TRL_VERSION}' or 1 / 0"
-    if not Path(python).exists() or subprocess.run([python, "-c", is_there], capture_output=True).returncode:
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--no-deps", f"trl=={TRL_VERSION}"], check=True)
-        packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-        (packages / "installed_here.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python
 
 
 def run(job: Job) -> Job:
@@ -185,9 +167,9 @@ def with_align(job: Job) -> Job:
         **{"rewards": {"model": {"source": source}}, "shaping": {"missing_eos": {"mode": "none"}}},
         **{"data": {"sources": {"prompts": prompts}, "screening": {"duplicates": False}}},
         **{"precision": precision, "seed": 0, "batch_size": job["rollouts"], "updates": job["updates"] + 1},
-        **{"epochs": EPOCHS, "minibatches": MINIBATCHES},
+        **{name: job[name] for name in ("epochs", "minibatches")},
         **{"decoding": {"temperature": 1, "max_new_tokens": job["response_length"]}},
-        **{f"{name}_optimizer": {"learning_rate": LEARNING_RATE} for name in ("policy", "value")},
+        **{f"{name}_optimizer": {"learning_rate": job["learning_rate"]} for name in ("policy", "value")},
     }
     io = stage_io("ppo", folder / precision, folder)
     TypeAdapter(Ppo).validate_python(given).run(io)
@@ -207,74 +189,6 @@ def best_batch_sizes(job: Job) -> Job:
     return {name: min(trials, key=lambda rows: trials[rows][name]) for name in ("rollout_rows", "micro_rows")}
 
 
-def with_trl(job: Job) -> Job:
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-    from trl.experimental.ppo import PPOConfig, PPOTrainer
-
-    folder, rows, is_bf16 = Path(job["folder"]), job["micro_rows"], job["precision"] == "bf16"
-    os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if is_bf16 else "no"  # as `accelerate launch` does
-    settings = PPOConfig(
-        **{"output_dir": str(folder / "trl"), "report_to": "none", "save_strategy": "no"},
-        **{"use_cpu": True, "bf16": is_bf16, "gradient_checkpointing": False, "num_sample_generations": 0},
-        **{"learning_rate": LEARNING_RATE, "num_ppo_epochs": EPOCHS, "num_mini_batches": MINIBATCHES},
-        **{"response_length": job["response_length"], "stop_token": "eos", "temperature": 1.0, "seed": 0},
-        **{"per_device_train_batch_size": rows, "gradient_accumulation_steps": job["rollouts"] // rows},
-        **{"local_rollout_forward_batch_size": job["rollout_rows"], "disable_tqdm": True},
-        total_episodes=job["rollouts"] * (job["updates"] + 1),
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder / "policy", padding_side="left")
-    policy = AutoModelForCausalLM.from_pretrained(folder / "policy", dtype="float32")
-    load = AutoModelForSequenceClassification.from_pretrained
-    reward, value = (load(folder / "reward", dtype="float32") for _ in range(2))
-    # At the last batch of a pass accelerate steps after every micro-batch: that batch is never reached.
-    prompts = Dataset.from_dict({"input_ids": json.loads((folder / "ids.json").read_text())})
-    trainer = PPOTrainer(settings, tokenizer, policy, None, reward, prompts, value)
-    trainer.accelerator.gradient_accumulation_steps = job["rollouts"] // MINIBATCHES // rows
-    return {"rows": watched(trainer)}
-
-
-def watched(trainer: Any) -> list[dict[str, float]]:
-    """Train, with TRL's functions timed from outside: what every update took."""
-    from transformers import TrainerCallback
-    from trl.experimental.ppo import ppo_trainer
-
-    generate, get_reward = ppo_trainer.batch_generation, ppo_trainer.get_reward
-    updates: list[dict[str, float]] = []
-    now: dict[str, float] = defaultdict(float)
-
-    def timed(phase: str, function: Any, *given: Any) -> Any:
-        started = time.perf_counter()
-        found = function(*given)
-        now["collected"] = time.perf_counter()
-        now[phase] += now["collected"] - started
-        return found
-
-    def timed_generate(model: Any, queries: Any, *rest: Any) -> Any:
-        found = timed("generate", generate, model, queries, *rest)
-        now["generated"], now["garbage"] = now["collected"], 0.0
-        said = found[0][:, queries.shape[1] :] != trainer.processing_class.pad_token_id
-        now["response_tokens"] = float(said.int().cumprod(dim=1).sum()) / len(queries)
-        return found
-
-    def timed_reward(model: Any, *rest: Any) -> Any:
-        return timed("score" if model is trainer.reward_model else "value", get_reward, model, *rest)
-
-    class Watch(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            ended, collected = time.perf_counter(), now["collected"]
-            now["read"] = collected - now["generated"] - now["score"] - now["garbage"]
-            updates.append({**now, "learn": ended - collected, "ended": ended})
-            now.clear()
-
-    # Two full garbage collections per update count as `other`, not as what they stand between.
-    ppo_trainer.gc = SimpleNamespace(collect=lambda: timed("garbage", gc.collect))
-    ppo_trainer.batch_generation, ppo_trainer.get_reward = timed_generate, timed_reward
-    trainer.add_callback(Watch)
-    trainer.train()
-    return updates
-
-
 def measured(job: Job, found: Job) -> Job:
     """What is told of a run: seconds per update, the warm-up left out; share of the machine's rate."""
     first, *rows = found["rows"]
@@ -284,7 +198,7 @@ def measured(job: Job, found: Job) -> Job:
     forward = 5 if job["what"] == "align" else 4  # sampling, reference, reward, values; ours: policy again
     samples = job["rollouts"] / seconds
     tokens = samples * (job["prompt_tokens"] + means["response_tokens"])
-    gflops = tokens * job["parameters"] * (2 * forward + 2 * 6 * EPOCHS) / 1e9
+    gflops = tokens * job["parameters"] * (2 * forward + 2 * 6 * job["epochs"]) / 1e9
     return {
         **{"system": job["what"], "precision": job["precision"], "samples_per_second": samples},
         **{"seconds": seconds, **means, "peak_gib": found["peak_gib"], "steps": found["steps"]},

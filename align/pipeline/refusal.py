@@ -12,6 +12,12 @@ from align.config.suggest import did_you_mean
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 _NO_SUCH_KEY = re.compile(r"Could not override '([^']+)'")
 _NOISE = "Config search path:"
+_NO_OPTION = "Config group override must be a string"  # a ValueError of Hydra's
+
+
+def is_refusal(problem: Exception) -> bool:
+    """Whether this says that a command cannot be composed, and nothing else went wrong."""
+    return isinstance(problem, COMPOSITION_ERRORS) or str(problem).startswith(_NO_OPTION)
 
 
 def explain_composition(problem: Exception, sections: Collection[str]) -> str:
@@ -26,4 +32,6 @@ def explain_composition(problem: Exception, sections: Collection[str]) -> str:
         head = found[1].partition(".")[0]
         hint = did_you_mean(head, sections) or f" ({', '.join(sections)})"
         return f"{found[1]}: no such key{'' if head in sections else hint}"
+    if text.startswith(_NO_OPTION):
+        return "a config group takes the name of one of its options, and null is none; leave the override out"
     return text.partition(_NOISE)[0].strip()

@@ -19,7 +19,7 @@ from align.config.compose import as_yaml, bind
 from align.config.problem import ConfigError
 from align.pipeline.execute import StageFailed
 from align.pipeline.invocation import Invocation
-from align.pipeline.refusal import COMPOSITION_ERRORS, explain_composition
+from align.pipeline.refusal import explain_composition, is_refusal
 from align.pipeline.run import Run
 from align.pipeline.session import Session
 from align.pipeline.sweep import note_job
@@ -46,7 +46,9 @@ def run_script(main: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # have Hydra raise, instead of printing and leaving with 1
     try:
         main()
-    except COMPOSITION_ERRORS as problem:
+    except Exception as problem:
+        if not is_refusal(problem):
+            raise
         raise SystemExit(_tell(Ending(REFUSED, explain_composition(problem, SECTIONS)))) from None
 
 

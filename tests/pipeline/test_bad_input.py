@@ -92,6 +92,10 @@ REFUSED = {
         ("hardware=8xh100", "stages.sft.batch_size=12"),
         "stages.sft.batch_size: ",
     ),
+    "a group without an option": (
+        ("adapter@stages.dpo.adapter=null",),
+        "a config group takes the name of one of its options",
+    ),
     "unknown parallel of a stage": (
         ("resources.dpo.parallel=zero4",),
         "resources.dpo.parallel: no such option",
