@@ -195,7 +195,8 @@ def measured(job: Job, found: Job) -> Job:
     seconds = (rows[-1]["ended"] - first["ended"]) / len(rows)
     means = {name: sum(row[name] for row in rows) / len(rows) for name in ("response_tokens", *PHASES)}
     means["other"] = seconds - sum(means[name] for name in PHASES)
-    forward = 5 if job["what"] == "align" else 4  # sampling, reference, reward, values; ours: policy again
+    # Sampling, reference, reward, values; in bf16 ours reads the policy again, in fp32 eight rows of it.
+    forward = 5 if job["what"] == "align" and job["precision"] == "bf16" else 4
     samples = job["rollouts"] / seconds
     tokens = samples * (job["prompt_tokens"] + means["response_tokens"])
     gflops = tokens * job["parameters"] * (2 * forward + 2 * 6 * job["epochs"]) / 1e9

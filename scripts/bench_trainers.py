@@ -82,18 +82,14 @@ def arguments() -> argparse.Namespace:
 
 def run(given: argparse.Namespace, what: str, task: str, folder: Path, system: str = "") -> dict[str, Any]:
     """Run one piece in a fresh process."""
-    options = [
-        part
-        for option in ("precision", "threads", "seed", "epochs", "rows")
-        if (value := getattr(given, option)) is not None
-        for part in (f"--{option}", str(value))
-    ]
-    cache = str(folder / "cache" / what)
-    threads = str(given.threads)
+    options: list[str] = []
+    for option in ("precision", "threads", "seed", "epochs", "rows"):
+        value = getattr(given, option)
+        options += [] if value is None else [f"--{option}", str(value)]
     return in_child(
         *(f"{what} {task}", __file__, what, task, str(folder), system, *options),
-        OMP_NUM_THREADS=threads,
-        HF_DATASETS_CACHE=cache,
+        OMP_NUM_THREADS=str(given.threads),
+        HF_DATASETS_CACHE=str(folder / "cache" / what),
     )
 
 
@@ -110,8 +106,8 @@ def child(given: argparse.Namespace) -> None:
     elif what == "measure":
         answer = {"loss": held_out_loss(task, Path(folder), Path(folder) / system)}
     else:
-        run = with_align if what == "align" else with_trl
-        answer = run(task, Path(folder), what, precision, given.seed, options_of(task, given.epochs))
+        train = with_align if what == "align" else with_trl
+        answer = train(task, Path(folder), what, precision, given.seed, options_of(task, given.epochs))
         answer["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         answer |= {"precision": precision, "epochs": given.epochs}
     print(json.dumps(answer))

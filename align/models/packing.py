@@ -88,7 +88,7 @@ class _Moved(torch.autograd.Function):
 
 
 def packed_states(model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
-    """Last hidden states of a bare model that `can_pack`, token after token. (N, hidden)"""
+    """Last hidden states of a bare model, token after token; see `longest_packable`. (N, hidden)"""
     output = model(
         input_ids=packing.packed(input_ids),
         position_ids=packing.positions,

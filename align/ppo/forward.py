@@ -77,7 +77,7 @@ class CompletionLogprobs(nn.Module):
 
     def borrowed_weights(self) -> list[nn.Parameter]:
         """Weights of other modules that this one computes with itself."""
-        return [weight for weight in _bare(self.model).get_output_embeddings().parameters(recurse=False)]
+        return [*_bare(self.model).get_output_embeddings().parameters(recurse=False)]
 
     def forward(
         self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor, with_entropy: bool = False

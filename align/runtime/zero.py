@@ -4,6 +4,7 @@ Source  Rajbhandari et al. 2020, "ZeRO", arXiv:1910.02054
 """
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -87,7 +88,7 @@ class ZeroEngine(Engine):
         if self.stage == 0:  # alone it neither tells the norm nor leaves out a step
             gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
             norm = float(nn.utils.get_total_norm(gradients))
-            if not torch.isfinite(torch.tensor(norm)):
+            if not math.isfinite(norm):
                 self._engine.zero_grad()
                 return Step(norm, False)
             self._engine.step()
