@@ -77,6 +77,11 @@ class ArtifactDir:
         return self.path / "checkpoints"
 
     @property
+    def stop_request(self) -> Path:
+        """Asks the stage that is building the artifact to save itself and end, once the file is there."""
+        return self.path / ".stop"
+
+    @property
     def log(self) -> Path:
         """Per-rank text logs."""
         return self.path / "log"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from align.artifacts.checkpoint import set_aside
 from align.artifacts.lineage import build_lineage
 from align.artifacts.lock import Lock, Status
 from align.artifacts.store import Store, check_contents
@@ -17,6 +18,7 @@ from align.pipeline.memory import memory_advice
 from align.pipeline.plan import Planned, has_checkpoint
 from align.pipeline.record import RunRecord, StageStatus
 from align.pipeline.run import Run
+from align.pipeline.stopping import StopRequested
 from align.runtime.spec import BatchSpec
 from align.stages.stage import RunSettings
 
@@ -61,6 +63,7 @@ class Builder:
             StageFailed: it failed; whatever was built before stays valid.
             ConfigError: it met something that the user can put right.
             ArtifactError: an artifact that it reads is damaged.
+            StopRequested: it saved itself and ended, as it was asked to.
         """
         started = time.time()
         self._board.start(item.name)
@@ -69,14 +72,18 @@ class Builder:
             self._finish(item, "cached", started)
             return
         with lock:
-            self._verify_inputs(item)
-            status: StageStatus = "resumed" if has_checkpoint(item.artifact) else "ran"
             try:
+                self._verify_inputs(item)
+                status = self._clear_the_way(item)
                 outcome = self._perform(item)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, StopRequested):
                 lock.release("failed")
                 self._finish(item, "failed", started)
                 raise
+            if outcome.state == "stopped":
+                lock.release("failed")
+                self._finish(item, "stopped", started)
+                raise StopRequested(f"{item.name} {outcome.messages[0]}")
             if outcome.state != "done":
                 lock.release("failed", "; ".join(outcome.messages))
                 self._finish(item, "failed", started)
@@ -98,6 +105,11 @@ class Builder:
             if parent.path not in self._verified:
                 check_contents(parent)
                 self._verified.add(parent.path)
+
+    def _clear_the_way(self, item: Planned) -> StageStatus:
+        for line in set_aside(item.artifact.checkpoints):
+            self._board.tell(f"{item.name}: {line}")
+        return "resumed" if has_checkpoint(item.artifact) else "ran"
 
     def _perform(self, item: Planned) -> Outcome:
         job = Job(action="run", stages=(stage_job(self._run, item),))
@@ -130,7 +142,7 @@ class Builder:
     def _raise(self, item: Planned, outcome: Outcome) -> None:
         if outcome.state == "refused":
             raise ConfigError([Problem(("stages", item.name), line) for line in outcome.messages])
-        log = item.artifact.log / "rank-0.txt"
+        log = item.artifact.log / f"rank-{outcome.rank}.txt"
         lines = [_report(item.name, outcome, log), f"log: {log}"]
         if outcome.state == "starved":
             resources, memory = self._run.resources_of(item.name), self._run.hardware.memory_gib
@@ -161,6 +173,7 @@ def stage_job(run: Run, item: Planned) -> StageJob:
             keep_checkpoints=run.checkpoints.keep,
             log_every_steps=run.logging.every_steps,
             trackers=run.tracking.trackers,
+            timeout_minutes=run.launcher.timeout_minutes,
         ),
     )
 

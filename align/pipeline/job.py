@@ -1,7 +1,7 @@
 """Job: what a worker is asked to do and what came of it, as JSON files between parent and child."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from align.artifacts.store import ArtifactDir
 from align.config.resources import StageResources
 from align.config.spec import Spec
+from align.runtime.spec import BatchSpec
 from align.stages import AnyStage
 from align.stages.stage import RunSettings, StageIO
 
@@ -46,17 +47,29 @@ class Job(Spec):
     action: Literal["check", "run"]
     stages: tuple[StageJob, ...]
 
+    @property
+    def saves_itself(self) -> bool:
+        """Whether it ends early in order when it is asked to."""
+        return self.action == "run" and isinstance(self.stages[0].stage, BatchSpec)
+
+    @property
+    def stop_request(self) -> Path:
+        """The file that asks it to."""
+        return ArtifactDir(self.stages[0].output).stop_request
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome(Spec):
     """What one process of a worker has to say when it is done.
 
     `refused` means that the user can put it right: bad rows, a wrong option. `starved` means that memory ran
-    out, `failed` everything else.
+    out, `abandoned` that other processes answer no more, `stopped` that it saved itself and ended as asked,
+    `failed` everything else.
     """
 
-    state: Literal["done", "refused", "starved", "failed"]
+    state: Literal["done", "refused", "starved", "failed", "abandoned", "stopped"]
     messages: tuple[str, ...] = ()
+    rank: int = 0
 
 
 _JOB = TypeAdapter(Job)
@@ -73,28 +86,18 @@ def read_job(path: Path) -> Job:
     return _JOB.validate_json(path.read_bytes())
 
 
-def write_outcome(outcome: Outcome, job: Path, rank: int) -> None:
+def write_outcome(outcome: Outcome, job: Path) -> None:
     """Write one rank's outcome beside its job, whole or not at all."""
-    target = _outcome_path(job, rank)
+    target = _outcome_path(job, outcome.rank)
     draft = target.with_suffix(".draft")
     draft.write_bytes(_OUTCOME.dump_json(outcome))
     os.replace(draft, target)
 
 
-def read_outcome(job: Path, ranks: int) -> Outcome | None:
-    """The outcome of a job: the first bad one of any rank, else rank 0's; None while there is neither."""
-    found = list(_outcomes(job, ranks))
-    bad = [outcome for _, outcome in found if outcome.state != "done"]
-    if bad:
-        return bad[0]
-    return next((outcome for rank, outcome in found if rank == 0), None)
-
-
-def _outcomes(job: Path, ranks: int) -> Iterator[tuple[int, Outcome]]:
-    for rank in range(ranks):
-        path = _outcome_path(job, rank)
-        if path.exists():
-            yield rank, _OUTCOME.validate_json(path.read_bytes())
+def read_outcomes(job: Path, ranks: int) -> dict[int, Outcome]:
+    """What the ranks of a job have said so far."""
+    paths = {rank: _outcome_path(job, rank) for rank in range(ranks)}
+    return {rank: _OUTCOME.validate_json(path.read_bytes()) for rank, path in paths.items() if path.exists()}
 
 
 def _outcome_path(job: Path, rank: int) -> Path:

@@ -1,5 +1,6 @@
 """Launcher: starts worker processes, hands them jobs, and ends them when the pipeline ends."""
 
+import math
 import os
 import signal
 import socket
@@ -14,10 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from align.pipeline.job import Job, Outcome, read_outcome, write_job
+from align.pipeline.job import Job, Outcome, read_outcomes, write_job
+from align.pipeline.stopping import StopSignals
+from align.pipeline.verdict import posthumous, verdict
 
 POLL_SECONDS = 0.1
-GRACE_SECONDS = 30  # a stage may still write a checkpoint after SIGTERM
+END_SECONDS = 30  # for a child without a job to end by itself
+DOWNFALL_SECONDS = 5  # for the other ranks to speak, once one has failed
 # Between batches glibc would give memory back to the system, only to fetch it again page by page.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 
@@ -38,8 +42,12 @@ class Launcher:
     the thread that started them.
     """
 
-    def __init__(self, accelerator: Literal["cpu", "cuda"]) -> None:
+    def __init__(
+        self, accelerator: Literal["cpu", "cuda"], signals: StopSignals, *, grace_seconds: float = 0.0
+    ) -> None:
         self._accelerator = accelerator
+        self._signals = signals
+        self._grace = grace_seconds
         self._folder = tempfile.TemporaryDirectory(prefix="align-")
         self._jobs = 0
         self._layout: Layout | None = None
@@ -51,7 +59,7 @@ class Launcher:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(interrupt=problem is not None)
+        self._end(kill=problem is not None)
         self._folder.cleanup()
 
     @property
@@ -60,16 +68,53 @@ class Launcher:
         return Path(self._folder.name) / "worker.txt"
 
     def perform(self, job: Job, layout: Layout, watch: Callable[[], None]) -> Outcome:
-        """Have a child do the job and wait for it, calling `watch` several times a second meanwhile."""
+        """Have a child do the job and wait for it, calling `watch` several times a second meanwhile.
+
+        A signal to stop asks a job that can save itself to do so, within the grace; others end at once.
+        """
         self._jobs += 1
         path = Path(self._folder.name) / f"job-{self._jobs}.json"
         write_job(job, path)
-        child = self._start(path, layout)
-        while child.poll() is None and (layout.ranks > 1 or read_outcome(path, layout.ranks) is None):
+        with self._signals.put_off():
+            if job.saves_itself:
+                job.stop_request.unlink(missing_ok=True)
+            child = self._start(path, layout)
+            return self._wait(child, path, job, layout, watch)
+
+    def _wait(
+        self,
+        child: subprocess.Popen[str],
+        path: Path,
+        job: Job,
+        layout: Layout,
+        watch: Callable[[], None],
+    ) -> Outcome:
+        ends_by, is_told = math.inf, False
+        while child.poll() is None:
+            said = read_outcomes(path, layout.ranks)
+            now = time.monotonic()
+            if said and layout.ranks == 1:
+                break
+            if any(outcome.state != "done" for outcome in said.values()):
+                ends_by = min(ends_by, now + DOWNFALL_SECONDS)
+            elif self._signals.received and not is_told:
+                ends_by, is_told = now + self._ask_to_stop(job), True
+            if now >= ends_by:
+                self._end(kill=True)
+                break
             watch()
             time.sleep(POLL_SECONDS)
-        outcome = read_outcome(path, layout.ranks)
-        return outcome or _posthumous(child.wait())
+        outcome = verdict(read_outcomes(path, layout.ranks), layout.ranks)
+        if outcome is None and self._signals.received:
+            return Outcome(state="stopped", messages=("not saved anew",))
+        return outcome or posthumous(child.wait())
+
+    def _ask_to_stop(self, job: Job) -> float:
+        """Pass the signal on; the seconds that the job gets to save itself."""
+        if not job.saves_itself:
+            return 0.0
+        job.stop_request.touch()
+        return self._grace
 
     def _start(self, job: Path, layout: Layout) -> subprocess.Popen[str]:
         if layout.ranks > 1:
@@ -97,20 +142,19 @@ class Launcher:
                 start_new_session=True,  # Ctrl-C reaches the pipeline alone, which then ends the child
             )
 
-    def _end(self, *, interrupt: bool = False) -> None:
-        """Close the child's input, which ends it after its job; `interrupt` ends it amid one."""
+    def _end(self, *, kill: bool = False) -> None:
+        """Close the child's input, which ends it after its job; `kill` ends it and its children at once."""
         child, self._child = self._child, None
         if child is None:
             return
         assert child.stdin is not None
         with suppress(BrokenPipeError):
             child.stdin.close()
-        if interrupt:
-            child.send_signal(signal.SIGTERM)
         try:
-            child.wait(GRACE_SECONDS)
+            child.wait(0 if kill else END_SECONDS)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            os.killpg(child.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
 
@@ -132,12 +176,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _posthumous(code: int) -> Outcome:
-    """What is to be said of a worker that could not say it itself."""
-    if code == -signal.SIGKILL:
-        cause = "the worker was killed (signal 9), most often because the machine had no memory left"
-        return Outcome(state="starved", messages=(cause,))
-    cause = f"the worker ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
-    return Outcome(state="failed", messages=(cause,))

@@ -62,6 +62,13 @@ class Board:
             self._told = now
             self._console.print(line)
 
+    def tell(self, text: str) -> None:
+        """Something that the user must know; it stays on the screen."""
+        line = Text(text, style="yellow")
+        self._done.append(line)
+        if not self._live:
+            self._console.print(line)
+
     def finish(self, name: str, status: str, artifact: str, seconds: float) -> None:
         """The stage's last word."""
         line = self._line(name, status, artifact + (f"  {seconds:.1f} s" if seconds >= 0.05 else ""))
@@ -72,7 +79,7 @@ class Board:
             self._console.print(line)
 
     def _line(self, name: str, status: str, rest: str) -> Text:
-        styles = {"failed": "red", "running": "yellow", "cached": "dim"}
+        styles = {"failed": "red", "running": "yellow", "stopped": "yellow", "cached": "dim"}
         return Text.assemble(
             name.ljust(self._width + 2), (status.ljust(9), styles.get(status, "green")), rest
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from align.artifacts.checkpoint import checkpoints_in, is_sealed
 from align.artifacts.fingerprint import IdentityError, fingerprint
 from align.artifacts.lock import read_status
 from align.artifacts.store import ArtifactDir, ArtifactError, Store, check_sizes
@@ -107,8 +108,8 @@ def _why(artifact: ArtifactDir, is_fresh: bool) -> str:
 
 
 def has_checkpoint(artifact: ArtifactDir) -> bool:
-    """Whether there is a whole checkpoint to resume from: its manifest is written last."""
-    return any(artifact.checkpoints.glob("checkpoint-*/manifest.json"))
+    """Whether there is a checkpoint to resume from; whether it is sound is seen when it is."""
+    return any(map(is_sealed, checkpoints_in(artifact.checkpoints)))
 
 
 def _below(name: str, message: str) -> Problem:

@@ -13,7 +13,7 @@ from align.artifacts.durable import write_text
 from align.artifacts.runs import link, run_folder
 from align.artifacts.store import ArtifactDir
 
-StageStatus = Literal["cached", "resumed", "ran", "failed"]
+StageStatus = Literal["cached", "resumed", "ran", "stopped", "failed"]
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,12 @@ class Paths(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoints(Spec):
-    """How often a running stage saves itself, and how many of these it keeps."""
+    """How often a running stage saves itself, how many of these it keeps, and how long it may take to."""
 
     every_steps: PositiveInt | None = None
     every_minutes: Positive | None = 20
     keep: PositiveInt = 2
+    grace_seconds: Positive = 110
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +85,10 @@ class Limits(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher(Spec):
-    """How a stage gets its processes."""
+    """How a stage gets its processes, and how long one of them waits for another."""
 
     kind: Literal["inline", "torchrun"]
+    timeout_minutes: Positive = 10
 
 
 @dataclass(frozen=True, kw_only=True)

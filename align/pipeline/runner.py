@@ -5,13 +5,11 @@ Writes  outputs/artifacts/<kind>-<fingerprint>/, outputs/runs/<name>/
 """
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from align.artifacts.lock import LostError
 from align.artifacts.store import ArtifactError
@@ -22,12 +20,13 @@ from align.pipeline.invocation import Invocation
 from align.pipeline.refusal import explain_composition, is_refusal
 from align.pipeline.run import Run
 from align.pipeline.session import Session
+from align.pipeline.stopping import StopRequested, StopSignals
 from align.pipeline.sweep import note_job
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
 SECTIONS = [item.name for item in fields(Run)]
 KEPT = "What was finished is kept; the same command goes on from there."
 
@@ -60,33 +59,37 @@ def run_from_config(cfg: "DictConfig", only: str | None = None) -> None:
         only: build this stage alone; what it reads must be there.
 
     Raises:
-        SystemExit: with 1 when a stage failed, 2 when the user has to put something right, 130 when
-            interrupted. The runs of a sweep note it instead, so that the next one starts.
+        SystemExit: with 1 when a stage failed, 2 when the user has to put something right, 75 when a signal
+            asked the run to stop, 130 when interrupted. The runs of a sweep note the first two instead, so
+            that the next one starts.
     """
     invocation = Invocation.current()
     ending = _run(cfg, only, invocation)
     if invocation.job is not None:
         note_job(invocation, ending.code, ending.message, ending.folder)
     code = _tell(ending)
-    if code and (invocation.job is None or code == INTERRUPTED):
+    if code and (invocation.job is None or code in (STOPPED, INTERRUPTED)):
         raise SystemExit(code)
 
 
 def _run(cfg: "DictConfig", only: str | None, invocation: Invocation) -> Ending:
     session: Session | None = None
+    signals = StopSignals()
 
     def ending(code: int, *lines: str) -> Ending:
         return Ending(code, "\n".join(lines), session.folder if session else None)
 
     try:
-        with _sigterm_as_interrupt():
-            session = Session(bind(cfg, Run, only=only), only, invocation, as_yaml(cfg))
+        with signals:
+            session = Session(bind(cfg, Run, only=only), only, invocation, as_yaml(cfg), signals)
             session.perform()
             return ending(0)
     except (ConfigError, ArtifactError) as problem:
         return ending(REFUSED, str(problem))
     except (StageFailed, LostError) as problem:
         return ending(FAILED, str(problem), KEPT)
+    except StopRequested as stop:
+        return ending(STOPPED, f"stopped by {signals.received}: {stop}", KEPT)
     except KeyboardInterrupt:
         return ending(INTERRUPTED, "interrupted", KEPT)
 
@@ -95,17 +98,3 @@ def _tell(ending: Ending) -> int:
     if ending.message:
         sys.stderr.write(f"{ending.message}\n")
     return ending.code
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM, as schedulers send it, end a run in the same order as Ctrl-C."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

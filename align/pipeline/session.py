@@ -17,6 +17,7 @@ from align.pipeline.live import Board, screen
 from align.pipeline.plan import Planned, describe, make_plan, missing_upstream
 from align.pipeline.record import RunRecord, config_text
 from align.pipeline.run import Run
+from align.pipeline.stopping import StopSignals
 from align.stages.evaluate import Evaluate
 from align.training.spec import TrainingSpec
 
@@ -24,7 +25,9 @@ from align.training.spec import TrainingSpec
 class Session:
     """Plans, checks, builds and reports; `folder` is the run folder once there is one."""
 
-    def __init__(self, run: Run, only: str | None, invocation: Invocation, config: str) -> None:
+    def __init__(
+        self, run: Run, only: str | None, invocation: Invocation, config: str, signals: StopSignals
+    ) -> None:
         self.folder: Path | None = None
         self._run = run
         self._only = only
@@ -32,6 +35,7 @@ class Session:
         self._config = config_text(config, invocation.overrides)
         self._store = Store(run.paths.outputs)
         self._console = screen()
+        self._signals = signals
 
     def perform(self) -> None:
         """Do what the run options ask for.
@@ -39,6 +43,7 @@ class Session:
         Raises:
             ConfigError: something that the user can put right.
             StageFailed: a stage broke down; those before it are complete.
+            StopRequested: a signal asked for it; what was done is saved.
         """
         plan = make_plan(self._run, self._store)
         if self._run.run.dry_run:
@@ -48,7 +53,7 @@ class Session:
         published = self._published(targets)
         todo = [item for item in targets if item.state == "run"]
         with (
-            Launcher(self._run.hardware.accelerator) as launcher,
+            self._launcher() as launcher,
             Board([item.name for item in targets], self._console) as board,
         ):
             if todo:
@@ -60,6 +65,10 @@ class Session:
             self._print(["checked, nothing built:", *describe(targets)])
         else:
             self._report(targets, published)
+
+    def _launcher(self) -> Launcher:
+        grace = self._run.checkpoints.grace_seconds
+        return Launcher(self._run.hardware.accelerator, self._signals, grace_seconds=grace)
 
     def _targets(self, plan: Sequence[Planned]) -> Sequence[Planned]:
         if self._only is None:
@@ -75,6 +84,7 @@ class Session:
         builder = Builder(self._run, self._store, launcher, board, record)
         try:
             for item in targets:
+                self._signals.raise_if_received()
                 builder.build(item)
         except BaseException as problem:
             record.write(error=str(problem) or "interrupted")

@@ -16,42 +16,47 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal
 
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
 from align.config.problem import ConfigError, Problem
 from align.data.errors import DataError
 from align.data.records import RowError
-from align.pipeline.job import Job, Outcome, StageJob, read_job, write_outcome
+from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcomes, write_outcome
 from align.pipeline.memory import is_out_of_memory
+from align.pipeline.verdict import is_abandoned, posthumous
 from align.runtime.processes import (
     die_with_parent,
     join_group,
     leave_group,
+    leave_stopping_to_parent,
     missing_devices,
     rank,
     start_afresh,
 )
+from align.runtime.saving import Stopped
 
 USER_ERRORS = (ConfigError, DataError, RowError)  # what the user can put right; anything else is a failure
 MODULE = "align.pipeline.worker"
-EXIT_CODES = {"done": 0, "failed": 1, "starved": 1, "refused": 2}
+EXIT_CODES = {"done": 0, "failed": 1, "starved": 1, "abandoned": 1, "refused": 2, "stopped": 75}
+# One rank's death is the end of all: the others have nothing to wait for. Stopping is asked for by a file.
+TORCHRUN = ("--standalone", "--local_addr", "127.0.0.1", "--shutdown_timeout", "3",
+            "--signals_to_handle", "SIGINT,SIGHUP,SIGQUIT")  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> int:
     """Work through the jobs; the exit code is the last outcome's."""
     given = _arguments().parse_args(argv)
     if given.parent:
+        leave_stopping_to_parent()
         die_with_parent(given.parent)
     if given.ranks:
-        again = [] if given.output is None else ["--output", str(given.output)]
-        group = ["--standalone", "--local_addr", "127.0.0.1", "--nproc_per_node", str(given.ranks)]
-        torchrun([*group, "-m", MODULE, "--parent", str(os.getpid()), *again, str(given.job)])
-        return 0
+        return _start_ranks(given.ranks, given.job, given.output)
     last = "done"
     for path in _paths(given.job):
         outcome = perform(path, given.output)
         if given.parent:
-            write_outcome(outcome, path, rank())
+            write_outcome(outcome, path)
         else:  # called by hand
             sys.stderr.writelines(f"{line}\n" for line in outcome.messages)
         last = outcome.state
@@ -59,18 +64,36 @@ def main(argv: Sequence[str]) -> int:
     return EXIT_CODES[last]
 
 
+def _start_ranks(ranks: int, job: str, output: Path | None) -> int:
+    """Run the job on several processes; those that die without a word get an outcome all the same."""
+    again = [] if output is None else ["--output", str(output)]
+    group = [*TORCHRUN, "--nproc_per_node", str(ranks)]
+    try:
+        torchrun([*group, "-m", MODULE, "--parent", str(os.getpid()), *again, job])
+    except ChildFailedError as problem:
+        said = read_outcomes(Path(job), ranks)
+        for number, failure in problem.failures.items():
+            if number not in said:
+                write_outcome(posthumous(failure.exitcode, number, ranks), Path(job))
+        return 1
+    return 0
+
+
 def perform(path: Path, output: Path | None = None) -> Outcome:
     """Check or run what the job says, and turn whatever happens into an outcome."""
     job = read_job(path)
     environment = dict(os.environ)
     try:
-        join_group(job.stages[0].settings.hardware.accelerator)
+        settings = job.stages[0].settings
+        join_group(settings.hardware.accelerator, settings.timeout_minutes)
         if job.action == "check":
             found = tuple(_device_problems(job) or _stage_problems(job))
-            return Outcome(state="refused" if found else "done", messages=found)
+            return Outcome(state="refused" if found else "done", messages=found, rank=rank())
         for stage_job in job.stages:
             _run(stage_job if output is None else replace(stage_job, output=output))
-        return Outcome(state="done")
+        return Outcome(state="done", rank=rank())
+    except Stopped as saved:
+        return Outcome(state="stopped", messages=(str(saved),), rank=rank())
     except Exception as problem:  # the process boundary: everything becomes a message to the parent
         traceback.print_exc()
         return _bad_outcome(problem)
@@ -117,9 +140,13 @@ def _run(job: StageJob) -> None:
 
 def _bad_outcome(problem: Exception) -> Outcome:
     if isinstance(problem, USER_ERRORS):
-        return Outcome(state="refused", messages=(str(problem),))
-    state: Literal["starved", "failed"] = "starved" if is_out_of_memory(problem) else "failed"
-    return Outcome(state=state, messages=(f"{type(problem).__name__}: {problem}",))
+        return Outcome(state="refused", messages=(str(problem),), rank=rank())
+    state: Literal["starved", "abandoned", "failed"] = "failed"
+    if is_out_of_memory(problem):
+        state = "starved"
+    elif is_abandoned(problem):
+        state = "abandoned"
+    return Outcome(state=state, messages=(f"{type(problem).__name__}: {problem}",), rank=rank())
 
 
 def _paths(given: str) -> Iterator[Path]:

@@ -4,14 +4,13 @@ Writes  checkpoints/checkpoint-<update>/, model/, value/, adapter/
 """
 
 import shutil
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
+from align.artifacts.checkpoint import checkpoint_folder, checkpoints_in, seal
 from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 from align.data.contract import contract_of
 from align.models.saving import save_model
@@ -20,31 +19,36 @@ from align.ppo.loop import Loop
 from align.ppo.models import Models
 from align.ppo.spec import PpoSpec
 from align.runtime import group
-from align.runtime.checkpoint import newest_complete, seal
 from align.runtime.processes import rank
+from align.runtime.saving import Due, Stopped, checkpoint_to_resume
 from align.runtime.stage_io import StageIO
 
 LOOP = "loop.pt"
 
 
 class Saver:
-    """Writes a checkpoint when one is due: every so many updates, or minutes."""
+    """Writes a checkpoint when one is due: every so many updates or minutes, or before the stage stops."""
 
     def __init__(self, io: StageIO) -> None:
         self._io = io
-        self._saved_at = time.monotonic()
+        self._due = Due(io.output, io.settings.save_every_minutes)
 
     def __call__(self, loop: Loop) -> None:
-        settings = self._io.settings
-        every, minutes = settings.save_every_steps, settings.save_every_minutes
-        is_time = minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
-        due = (every is not None and loop.update % every == 0) or is_time
-        if group.first_says(due):  # clocks differ, and no process may run ahead of a checkpoint
+        """Save where it is time to.
+
+        Raises:
+            Stopped: the stage was asked to end, and has saved itself.
+        """
+        every = self._io.settings.save_every_steps
+        is_time, is_stop = self._due.look()
+        if is_time or is_stop or (every is not None and loop.update % every == 0):
             self._write(loop)
-            self._saved_at = time.monotonic()
+            self._due.saved()
+        if is_stop:
+            raise Stopped(loop.update)
 
     def _write(self, loop: Loop) -> None:
-        folder = self._io.output.checkpoints / f"checkpoint-{loop.update}"
+        folder = checkpoint_folder(self._io.output.checkpoints, loop.update)
         if rank() == 0:
             folder.mkdir(parents=True, exist_ok=True)
             torch.save(loop.state(), folder / LOOP)
@@ -57,15 +61,13 @@ class Saver:
             self._prune()
 
     def _prune(self) -> None:
-        root = self._io.output.checkpoints
-        found = sorted(root.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-        for old in found[: -self._io.settings.keep_checkpoints]:
+        for old in checkpoints_in(self._io.output.checkpoints)[: -self._io.settings.keep_checkpoints]:
             shutil.rmtree(old)
 
 
 def resume(loop: Loop, io: StageIO) -> None:
     """Go on from the newest whole checkpoint; what was logged after it is cut off."""
-    checkpoint: Path | None = newest_complete(io.output.checkpoints)
+    checkpoint = checkpoint_to_resume(io.output)
     if checkpoint is not None:
         loop.restore(torch.load(checkpoint / LOOP, weights_only=True, map_location="cpu"))
         for name, engine in loop.engines.items():

@@ -38,9 +38,9 @@ def everybodys(own: list[T]) -> list[T]:
     return [item for share in shares for item in share]
 
 
-def first_says(claim: bool) -> bool:
-    """What the first process says, on all of them."""
-    said = [claim]
+def first_says(own: T) -> T:
+    """What the first process has, on all of them."""
+    said = [own]
     if dist.is_initialized():
         dist.broadcast_object_list(said, src=0)
     return said[0]

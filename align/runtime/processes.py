@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from datetime import timedelta
+from functools import partial
 
 import numpy
 import torch
@@ -14,7 +15,6 @@ from accelerate.state import AcceleratorState, GradientState
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 _PR_SET_PDEATHSIG = 1
-_COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 
 
 def die_with_parent(parent: int) -> None:
@@ -27,6 +27,16 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leave_stopping_to_parent() -> None:
+    """Stay when a scheduler signals every process of a run to stop: the parent hears it and asks in order.
+
+    Children of this process, such as a pool's, can be ended by these signals as always.
+    """
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+        os.register_at_fork(after_in_child=partial(signal.signal, number, signal.SIG_DFL))
+
+
 def rank() -> int:
     """This process's number among those of the stage, 0 when it is the only one."""
     return int(os.environ.get("RANK", "0"))
@@ -37,8 +47,10 @@ def missing_devices(accelerator: str, devices: int) -> int:
     return max(0, devices - torch.cuda.device_count()) if accelerator == "cuda" else 0
 
 
-def join_group(accelerator: str) -> None:
+def join_group(accelerator: str, timeout_minutes: float = 10.0) -> None:
     """Join the process group that the launcher's environment describes; does nothing for a lone process.
+
+    A process that waits for another one longer than the timeout fails.
 
     It must come before TrainingArguments: accelerate leaves the CPU backend unset under DeepSpeed, and then
     every rank believes it is alone and reads the same batches.
@@ -48,14 +60,15 @@ def join_group(accelerator: str) -> None:
     import deepspeed.ops  # noqa: PLC0415  (1.3 s that a lone process does not need)
     from deepspeed import init_distributed  # noqa: PLC0415
 
+    timeout = timedelta(minutes=timeout_minutes)
     if accelerator == "cpu":
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = (
             False  # else a 75 s compilation, and a compiler
         )
-        init_distributed("gloo", verbose=False, timeout=_COLLECTIVE_TIMEOUT)
+        init_distributed("gloo", verbose=False, timeout=timeout)
     else:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        init_distributed("nccl", verbose=False, timeout=_COLLECTIVE_TIMEOUT)
+        init_distributed("nccl", verbose=False, timeout=timeout)
 
 
 def leave_group() -> None:

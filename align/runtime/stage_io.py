@@ -19,6 +19,7 @@ class RunSettings:
     keep_checkpoints: int = 2
     log_every_steps: int = 10
     trackers: tuple[str, ...] = ()
+    timeout_minutes: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

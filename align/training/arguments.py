@@ -262,7 +262,7 @@ def _owned(stage: "TrainingSpec", io: StageIO, batch: BatchSplit) -> dict[str, A
         "run_name": io.name,
         "save_strategy": "steps" if every else "no",
         "save_steps": every or 500,
-        "save_total_limit": settings.keep_checkpoints,
+        "save_total_limit": max(2, settings.keep_checkpoints),  # it drops the last but one before a seal
         "eval_strategy": "no",
     }
 

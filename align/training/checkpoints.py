@@ -1,35 +1,42 @@
 """Checkpoints: when a trainer saves itself, and the seal on what it saved."""
 
-import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from align.runtime.checkpoint import seal
+from align.artifacts.checkpoint import checkpoint_folder, seal
+from align.runtime.saving import Due, Stopped
 
 
 class Checkpoints(TrainerCallback):
-    """Asks for a checkpoint every so many minutes and seals each one with its manifest."""
+    """Asks for a checkpoint when one is due, and seals each one with its manifest."""
 
-    def __init__(self, every_minutes: float | None) -> None:
-        self._interval = None if every_minutes is None else 60 * every_minutes
-        self._saved_at = time.monotonic()
+    def __init__(self, due: Due) -> None:
+        self._due = due
+        self._stopped_at: int | None = None
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._interval is None:
-            return
-        due = torch.tensor(int(time.monotonic() - self._saved_at >= self._interval), device=args.device)
-        if args.world_size > 1:  # clocks differ, and all processes must save in the same step
-            torch.distributed.broadcast(due, src=0)
-        control.should_save |= bool(due)
+        is_time, is_stop = self._due.look()
+        control.should_save |= is_time or is_stop
+        if is_stop:
+            control.should_training_stop = True
+            self._stopped_at = state.global_step
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._saved_at = time.monotonic()
+        self._due.saved()
         if state.is_world_process_zero:
-            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            seal(checkpoint_folder(Path(str(args.output_dir)), state.global_step))
+
+    def raise_if_stopped(self) -> None:
+        """Call it when training has ended.
+
+        Raises:
+            Stopped: it ended because it was asked to.
+        """
+        if self._stopped_at is not None:
+            raise Stopped(self._stopped_at)

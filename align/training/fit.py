@@ -9,12 +9,13 @@ from typing import cast
 
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 
+from align.artifacts.checkpoint import step_of
 from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
 from align.data.contract import contract_of
 from align.models.saving import save_model
-from align.runtime.checkpoint import newest_complete
 from align.runtime.processes import assert_world
+from align.runtime.saving import Due, checkpoint_to_resume
 from align.training.checkpoints import Checkpoints
 from align.training.journal import Journal
 from align.training.spec import SelectionSpec
@@ -33,19 +34,22 @@ def fit(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
         NonFiniteWeightsError: the weights did; nothing is saved.
+        Stopped: it was asked to end early; a checkpoint is there.
     """
     assert_world(trainer.accelerator.num_processes)
     journal = MetricsLog(output.metrics)
     trainer.add_callback(Journal(journal, names))
-    trainer.add_callback(Checkpoints(save_every_minutes))
+    checkpoints = Checkpoints(Due(output, save_every_minutes))
+    trainer.add_callback(checkpoints)
     if selection is not None and selection.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(selection.patience))
-    checkpoint = newest_complete(output.checkpoints)
+    checkpoint = checkpoint_to_resume(output)
     if trainer.is_world_process_zero():
-        journal.cut_back(-1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
+        journal.cut_back(-1 if checkpoint is None else step_of(checkpoint))
     # Inside the training loop: DeepSpeed has no engine to evaluate with before it.
     trainer.args.eval_on_start = checkpoint is None and trainer.eval_dataset is not None
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    checkpoints.raise_if_stopped()
     if trainer.eval_dataset is not None:
         trainer.evaluate()
     _save(trainer, output)

@@ -68,6 +68,13 @@ class _Planned(Trainer):
     def _get_eval_sampler(self, eval_dataset: Dataset) -> SortedSampler:
         return SortedSampler(self.eval_dataset["length"][:])
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Take no step beyond the last where its checkpoint is resumed; transformers 5.23 takes one more."""
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(*args, **kwargs)
+        else:
+            self.control.should_training_stop = True
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):

@@ -10,9 +10,10 @@ import torch
 from align.config.resources import Hardware, StageResources
 from align.data.spec import DataSpec, SourceSpec
 from align.models.spec import ModelSpec
-from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcome, write_job, write_outcome
+from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcomes, write_job, write_outcome
 from align.pipeline.launcher import KEEP_MEMORY, Launcher, Layout, environment
 from align.pipeline.memory import is_out_of_memory, memory_advice
+from align.pipeline.stopping import StopSignals
 from align.pipeline.worker import perform
 from align.stages.sft import Sft
 from align.stages.stage import RunSettings
@@ -47,15 +48,15 @@ def test_a_job_survives_the_way_through_its_file(job: Job, tmp_path: Path) -> No
     assert read_job(tmp_path / "job.json") == job
 
 
-def test_the_outcome_is_the_first_bad_one_or_that_of_rank_zero(tmp_path: Path) -> None:
+def test_what_every_rank_said_is_found_beside_its_job(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
-    assert read_outcome(path, 2) is None
-    write_outcome(Outcome(state="done"), path, 1)
-    assert read_outcome(path, 2) is None
-    write_outcome(Outcome(state="done"), path, 0)
-    assert read_outcome(path, 2) == Outcome(state="done")
-    write_outcome(Outcome(state="failed", messages=("why",)), path, 1)
-    assert read_outcome(path, 2) == Outcome(state="failed", messages=("why",))
+    assert read_outcomes(path, 2) == {}
+    failed = Outcome(state="failed", messages=("why",), rank=1)
+    write_outcome(failed, path)
+    assert read_outcomes(path, 2) == {1: failed}
+    write_outcome(Outcome(state="done"), path)
+    assert read_outcomes(path, 2) == {0: Outcome(state="done"), 1: failed}
+    assert read_outcomes(path, 1) == {0: Outcome(state="done")}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -70,7 +71,7 @@ def test_a_check_refuses_a_machine_without_the_devices(job: Job, tmp_path: Path)
 
 
 def test_one_child_serves_consecutive_jobs_and_ends_with_the_launcher(job: Job) -> None:
-    with Launcher("cpu") as launcher:
+    with Launcher("cpu", StopSignals()) as launcher:
         outcome = launcher.perform(job, Layout(), lambda: None)
         assert outcome.state == "refused"
         assert any("absent.jsonl" in line for line in outcome.messages)
@@ -89,7 +90,7 @@ def test_a_child_that_dies_is_a_failure_with_its_cause(job: Job) -> None:
         assert launcher._child is not None
         launcher._child.kill()
 
-    with Launcher("cpu") as launcher:
+    with Launcher("cpu", StopSignals()) as launcher:
         outcome = launcher.perform(job, Layout(), kill)
     assert outcome.state == "starved"
     assert "signal 9" in outcome.messages[0] and "memory" in outcome.messages[0]

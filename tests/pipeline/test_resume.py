@@ -1,6 +1,8 @@
 """Whatever ends a run, the next one goes on from what is there."""
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,6 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from align.artifacts.checkpoint import checkpoints_in, is_sealed, newest_sound
+from align.artifacts.lock import read_status
 from align.artifacts.store import Store
 
 PATIENCE = 120.0
@@ -48,10 +54,15 @@ def sft_of(outputs: Path, but: set[str]) -> Path | None:
     return None
 
 
-def long_sft(toy, outputs: Path) -> tuple["subprocess.Popen[str]", Path]:
+def held(artifact: Path) -> bool:
+    status = read_status(artifact)
+    return status is not None and status.is_live
+
+
+def long_sft(toy, outputs: Path, *words: str) -> tuple["subprocess.Popen[str]", Path]:
     """A run in the middle of an SFT stage of many steps that saves itself at every one."""
     known = {path.name for path in (outputs / "artifacts").glob("sft-*")}
-    running = toy.start(outputs, *LONG)
+    running = toy.start(outputs, *LONG, *words)
     wait_until(lambda: sft_of(outputs, known) or running.poll() is not None, "checkpoint")
     found = sft_of(outputs, known)
     assert found is not None, running.communicate()
@@ -96,10 +107,63 @@ def test_a_killed_pipeline_takes_its_worker_along_and_frees_the_lock(toy, output
     assert sft.name in last and last.endswith("would run  was interrupted; goes on from a checkpoint")
 
 
-def test_an_interrupt_ends_the_run_in_order(toy, outputs: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_who_is_asked_to_stop_saves_and_asks_to_be_started_again(
+    toy, outputs: Path, number: signal.Signals
+) -> None:
+    running, sft = long_sft(toy, outputs)
+    for process in (*workers(running.pid), running.pid):  # as a scheduler does it: all of them
+        os.kill(process, number)
+    output, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 75
+    told = re.match(rf"stopped by {number.name}: sft saved at step (\d+)\nWhat was finished is kept", errors)
+    assert told is not None, errors
+    assert re.search(r"^sft +stopped +sft-", output, re.MULTILINE)
+    newest = newest_sound(sft / "checkpoints")
+    assert newest is not None and newest.name == f"checkpoint-{told[1]}"
+    assert not (sft / "lineage.json").exists()
+
+    planned = toy.run(outputs, *LONG, "run.dry_run=true").stdout.splitlines()[-1]
+    assert planned.endswith("would run  was interrupted; goes on from a checkpoint")
+    again = toy.run(outputs, *LONG, "checkpoints.every_steps=null", "run.name=again")
+    assert again.returncode == 0, again.stderr
+    steps = [json.loads(line)["step"] for line in (sft / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps) and steps[-1] == 60
+
+
+def test_a_stop_that_no_save_follows_in_time_ends_the_run_all_the_same(toy, outputs: Path) -> None:
+    running, sft = long_sft(toy, outputs, "checkpoints.grace_seconds=0.5")
+    (worker,) = workers(running.pid)
+    os.kill(worker, signal.SIGSTOP)  # too slow to save itself
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 75
+    assert errors.startswith("stopped by SIGTERM: sft not saved anew\n")
+    assert has_ended(worker) and newest_sound(sft / "checkpoints") is not None
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_resumed(toy, outputs: Path) -> None:
+    running, sft = long_sft(toy, outputs)
+    wait_until(lambda: (sft / "checkpoints" / "checkpoint-4" / "manifest.json").exists(), "checkpoint")
+    running.kill()
+    running.communicate()
+    wait_until(lambda: not held(sft), "end of the lock")
+    *_, before, newest = (path for path in checkpoints_in(sft / "checkpoints") if is_sealed(path))
+    with (newest / "optimizer.pt").open("r+b") as stream:
+        stream.write(b"x")
+    again = toy.run(outputs, *LONG, "checkpoints.every_steps=null")
+    assert again.returncode == 0, again.stderr
+    assert f"sft: {newest.name} is damaged: optimizer.pt was changed" in again.stdout
+    resumed = next(
+        line for line in (sft / "log" / "rank-0.txt").read_text().splitlines() if "resumed" in line
+    )
+    assert resumed == f"resumed from {before.name}"
+
+
+def test_an_interrupt_ends_the_run_at_once(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs)
     (worker,) = workers(running.pid)
-    running.send_signal(signal.SIGTERM)
+    running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
     assert errors.startswith("interrupted\n") and "Traceback" not in errors

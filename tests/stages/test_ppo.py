@@ -106,7 +106,10 @@ def test_a_resumed_run_ends_with_the_same_bits(
     straight = place("straight", settings={"save_every_steps": 1, "keep_checkpoints": 9})
     stage.run(straight)
 
-    torn = replace(place("torn"), output=type(straight.output)(straight.output.path.with_name("torn")))
+    elsewhere = (
+        straight.output.path.parent / "elsewhere" / straight.output.path.name
+    )
+    torn = replace(straight, output=type(straight.output)(elsewhere), settings=place("torn").settings)
     shutil.copytree(straight.output.path, torn.output.path)
     shutil.rmtree(torn.output.model)
     shutil.rmtree(torn.output.checkpoints / "checkpoint-4")

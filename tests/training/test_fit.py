@@ -10,13 +10,14 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState
 from trl import SFTConfig
 
+from align.artifacts.checkpoint import MANIFEST, newest_sound
 from align.artifacts.metrics import read_metrics
 from align.artifacts.store import ArtifactDir
 from align.data.records import Conversation
 from align.models.causal import load_policy
 from align.models.saving import NonFiniteWeightsError
 from align.models.spec import ModelSpec
-from align.runtime.checkpoint import MANIFEST, newest_complete
+from align.runtime.saving import Stopped
 from align.training.fit import fit
 from align.training.journal import POLICY_NAMES
 from align.training.spec import SelectionSpec
@@ -34,6 +35,18 @@ class Interrupted(TrainerCallback):
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step == self._step:
             raise KeyboardInterrupt
+
+
+class Asked(TrainerCallback):
+    """Asks for an end during a step."""
+
+    def __init__(self, step: int, output: ArtifactDir) -> None:
+        self._step = step
+        self._output = output
+
+    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step + 1 == self._step:
+            self._output.stop_request.touch()
 
 
 @pytest.fixture
@@ -82,7 +95,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(trainer: Any, tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         fit(interrupted, broken, names=POLICY_NAMES)
     (broken.checkpoints / "checkpoint-8" / MANIFEST).unlink()  # torn: the one before it counts
-    assert newest_complete(broken.checkpoints) == broken.checkpoints / "checkpoint-6"
+    assert newest_sound(broken.checkpoints) == broken.checkpoints / "checkpoint-6"
     fit(trainer(broken, **saving), broken, names=POLICY_NAMES)
 
     for name, tensor in weights(whole).items():
@@ -95,14 +108,14 @@ def test_a_changed_checkpoint_is_not_resumed(trainer: Any, tmp_path: Path) -> No
     output = ArtifactDir(tmp_path / "out")
     fit(trainer(output, max_steps=4, save_strategy="steps", save_steps=2), output, names=POLICY_NAMES)
     newest = output.checkpoints / "checkpoint-4"
-    assert newest_complete(output.checkpoints) == newest
+    assert newest_sound(output.checkpoints) == newest
 
     stored = bytearray((newest / "model.safetensors").read_bytes())
     stored[-1] ^= 1
     (newest / "model.safetensors").write_bytes(stored)
 
-    assert newest_complete(output.checkpoints) == output.checkpoints / "checkpoint-2"
-    assert newest_complete(tmp_path / "nowhere") is None
+    assert newest_sound(output.checkpoints) == output.checkpoints / "checkpoint-2"
+    assert newest_sound(tmp_path / "nowhere") is None
 
 
 def test_metrics_have_our_names_and_both_splits(trainer: Any, tmp_path: Path) -> None:
@@ -179,7 +192,7 @@ def test_the_manifest_lists_every_file(trainer: Any, tmp_path: Path) -> None:
     output = ArtifactDir(tmp_path / "out")
     fit(trainer(output, max_steps=2, save_strategy="steps", save_steps=2), output, names=POLICY_NAMES)
     folder = output.checkpoints / "checkpoint-2"
-    listed = set(json.loads((folder / MANIFEST).read_text()))
+    listed = set(json.loads((folder / MANIFEST).read_text())["files"])
 
     assert {
         "model.safetensors",
@@ -197,4 +210,24 @@ def test_a_checkpoint_is_due_by_the_clock(trainer: Any, tmp_path: Path) -> None:
 
     saved = sorted(folder.name for folder in output.checkpoints.iterdir())
     assert saved == ["checkpoint-1", "checkpoint-2", "checkpoint-3"]
-    assert newest_complete(output.checkpoints) == output.checkpoints / "checkpoint-3"
+    assert newest_sound(output.checkpoints) == output.checkpoints / "checkpoint-3"
+
+
+def test_who_is_asked_to_stop_saves_and_goes_on_with_the_same_bits(trainer: Any, tmp_path: Path) -> None:
+    whole, broken = ArtifactDir(tmp_path / "whole"), ArtifactDir(tmp_path / "broken")
+    fit(trainer(whole, max_steps=5), whole, names=POLICY_NAMES)
+
+    for step in (3, 5):  # amid training, and after its last step
+        broken.path.mkdir(exist_ok=True)
+        asked = trainer(broken, max_steps=5)
+        asked.add_callback(Asked(step, broken))
+        with pytest.raises(Stopped, match=f"saved at step {step}"):
+            fit(asked, broken, names=POLICY_NAMES)
+        assert newest_sound(broken.checkpoints) == broken.checkpoints / f"checkpoint-{step}"
+        assert not broken.model.exists()
+        broken.stop_request.unlink()
+    fit(trainer(broken, max_steps=5), broken, names=POLICY_NAMES)
+
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(broken)[name]), name
+    assert train_losses(broken) == train_losses(whole)

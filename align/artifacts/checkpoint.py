@@ -1,0 +1,84 @@
+"""Checkpoint: a folder to resume from that says itself whether it is whole, and whose it is.
+
+Writes  manifest.json, last of its files
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from align.artifacts.durable import write_json
+from align.artifacts.manifest import build_manifest, content_damage
+
+MANIFEST = "manifest.json"
+ASIDE = "damaged-"  # what a checkpoint's name begins with once it is known to be no good
+
+
+def checkpoint_folder(checkpoints: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return checkpoints / f"checkpoint-{step}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint was written after."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """All checkpoints, whole or not, oldest first."""
+    return sorted(folder.glob("checkpoint-*"), key=step_of)
+
+
+def seal(checkpoint: Path) -> None:
+    """Write the manifest: whose checkpoint this is, and size and sha256 of every file."""
+    (checkpoint / MANIFEST).unlink(missing_ok=True)
+    files = build_manifest(checkpoint)  # what a power cut takes of them, the digests show
+    write_json(checkpoint / MANIFEST, {"artifact": _artifact_of(checkpoint), "files": files})
+
+
+def is_sealed(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end; what became of it since, `damage` says."""
+    return (checkpoint / MANIFEST).exists()
+
+
+def damage(checkpoint: Path) -> list[str]:
+    """What is wrong with a sealed checkpoint; reads every byte of it."""
+    try:
+        content = json.loads((checkpoint / MANIFEST).read_bytes())
+        files, owner = content["files"], content["artifact"]
+        found = content_damage(checkpoint, files)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return [f"{MANIFEST} cannot be read"]
+    added = build_manifest(checkpoint).keys() - {MANIFEST, *files}
+    found += [f"{name} was added" for name in sorted(added)]
+    return found if owner == _artifact_of(checkpoint) else [*found, f"it was written by {owner}"]
+
+
+def newest_sound(folder: Path) -> Path | None:
+    """The newest checkpoint whose every byte is as it was written."""
+    sealed = (found for found in reversed(checkpoints_in(folder)) if is_sealed(found))
+    return next((found for found in sealed if not damage(found)), None)
+
+
+def set_aside(folder: Path) -> list[str]:
+    """Clear the way to the newest sound checkpoint: rename damaged ones, remove those cut off while written.
+
+    Returns:
+        What was found damaged, for the user.
+    """
+    told = []
+    for checkpoint in reversed(checkpoints_in(folder)):
+        if not is_sealed(checkpoint):
+            shutil.rmtree(checkpoint)
+            continue
+        if not (found := damage(checkpoint)):
+            break
+        aside = checkpoint.with_name(f"{ASIDE}{checkpoint.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        checkpoint.rename(aside)
+        told.append(f"{checkpoint.name} is damaged: {'; '.join(found)}; set aside as {aside}")
+    return told
+
+
+def _artifact_of(checkpoint: Path) -> str:
+    return checkpoint.resolve().parents[1].name
