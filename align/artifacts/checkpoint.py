@@ -11,6 +11,7 @@ from align.artifacts.durable import write_json
 from align.artifacts.manifest import build_manifest, content_damage
 
 MANIFEST = "manifest.json"
+LOGS = ("metrics.jsonl", "samples.jsonl")  # what a stage appends to beside its checkpoints
 ASIDE = "damaged-"  # what a checkpoint's name begins with once it is known to be no good
 
 
@@ -30,10 +31,12 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 
 def seal(checkpoint: Path) -> None:
-    """Write the manifest: whose checkpoint this is, and size and sha256 of every file."""
+    """Write the manifest: size and sha256 of every file, whose checkpoint it is, how long its logs are."""
     (checkpoint / MANIFEST).unlink(missing_ok=True)
     files = build_manifest(checkpoint)  # what a power cut takes of them, the digests show
-    write_json(checkpoint / MANIFEST, {"artifact": _artifact_of(checkpoint), "files": files})
+    artifact = _artifact_of(checkpoint)
+    logs = {name: (artifact / name).stat().st_size for name in LOGS if (artifact / name).exists()}
+    write_json(checkpoint / MANIFEST, {"artifact": artifact.name, "files": files, "logs": logs})
 
 
 def is_sealed(checkpoint: Path) -> bool:
@@ -51,7 +54,7 @@ def damage(checkpoint: Path) -> list[str]:
         return [f"{MANIFEST} cannot be read"]
     added = build_manifest(checkpoint).keys() - {MANIFEST, *files}
     found += [f"{name} was added" for name in sorted(added)]
-    return found if owner == _artifact_of(checkpoint) else [*found, f"it was written by {owner}"]
+    return found if owner == _artifact_of(checkpoint).name else [*found, f"it was written by {owner}"]
 
 
 def newest_sound(folder: Path) -> Path | None:
@@ -80,5 +83,14 @@ def set_aside(folder: Path) -> list[str]:
     return told
 
 
-def _artifact_of(checkpoint: Path) -> str:
-    return checkpoint.resolve().parents[1].name
+def rewind_logs(artifact: Path, checkpoint: Path | None) -> None:
+    """Take back what was logged after a checkpoint; all of it where there is none."""
+    sizes = {} if checkpoint is None else json.loads((checkpoint / MANIFEST).read_bytes())["logs"]
+    for path in (artifact / name for name in LOGS):
+        if path.exists():
+            with path.open("r+b") as stream:
+                stream.truncate(min(path.stat().st_size, sizes.get(path.name, 0)))
+
+
+def _artifact_of(checkpoint: Path) -> Path:
+    return checkpoint.resolve().parents[1]

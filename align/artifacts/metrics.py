@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from align.artifacts.durable import write_text
-
 TOTAL_STEPS = "total_steps"  # name under which a training stage logs its length before the first step
 
 
@@ -29,12 +27,6 @@ class MetricsLog:
             if _ends_torn(self.path):
                 line = b"\n" + line
             stream.write(line)
-
-    def cut_back(self, step: int) -> None:
-        """Drop what was logged after `step`, where a resumed run starts again."""
-        if self.path.exists():
-            kept = [json.dumps(row) + "\n" for row in read_metrics(self.path) if row["step"] <= step]
-            write_text(self.path, "".join(kept))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

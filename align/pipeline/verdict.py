@@ -46,7 +46,8 @@ def verdict(outcomes: Mapping[int, Outcome], ranks: int) -> Outcome | None:
     if not silent:
         return _named(bad[0], ranks)
     who = " and ".join(f"rank {rank}" for rank in silent)
-    cause = f"{who} no longer answered; rank {bad[0].rank}: {bad[0].messages[0]}"
+    told = f"rank {bad[0].rank}: {bad[0].messages[0]}"
+    cause = f"{who} no longer answered within launcher.timeout_minutes; {told}"
     return Outcome(state="abandoned", messages=(cause,), rank=silent[0])
 
 

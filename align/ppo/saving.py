@@ -72,11 +72,8 @@ def resume(loop: Loop, io: StageIO) -> None:
         loop.restore(torch.load(checkpoint / LOOP, weights_only=True, map_location="cpu"))
         for name, engine in loop.engines.items():
             engine.load(checkpoint / name)
-    if rank() == 0:
-        MetricsLog(io.output.metrics).cut_back(loop.update if checkpoint else -1)
-        MetricsLog(io.output.samples).cut_back(loop.update if checkpoint else -1)
-        if checkpoint is None:
-            MetricsLog(io.output.metrics).append(0, {TOTAL_STEPS: loop.updates}, "schedule")
+    elif rank() == 0:
+        MetricsLog(io.output.metrics).append(0, {TOTAL_STEPS: loop.updates}, "schedule")
 
 
 def save_models(models: Models, tokenizer: PreTrainedTokenizerBase, spec: PpoSpec, io: StageIO) -> None:

@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from align.artifacts.checkpoint import newest_sound
+from align.artifacts.checkpoint import newest_sound, rewind_logs, step_of
 from align.artifacts.store import ArtifactDir
 from align.runtime import group
 from align.runtime.processes import rank
+from align.runtime.trackers import rewind_events
 
 
 class Stopped(Exception):
@@ -39,8 +40,11 @@ class Due:
 
 
 def checkpoint_to_resume(output: ArtifactDir) -> Path | None:
-    """The newest sound checkpoint, the same on all processes."""
+    """The newest sound checkpoint, the same on all processes; what was logged after it is taken back."""
     found = group.first_says(newest_sound(output.checkpoints) if rank() == 0 else None)
+    if rank() == 0:
+        rewind_logs(output.path, found)
+        rewind_events(output.events, 0 if found is None else step_of(found))
     if found is not None:
         sys.stdout.write(f"resumed from {found.name}\n")
     return found

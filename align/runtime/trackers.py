@@ -34,6 +34,14 @@ class Trackers:
             tracker.finish()  # writes out what is held back
 
 
+def rewind_events(events: Path, step: int) -> None:
+    """Have TensorBoard leave out what was written after a step, where a resumed run starts again."""
+    for folder in {path.parent for path in events.rglob("events.out.tfevents.*")}:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (who has written events has it)
+
+        SummaryWriter(str(folder), purge_step=step + 1).close()
+
+
 def _started(name: str, run: str, events: Path) -> GeneralTracker:
     settings: Mapping[str, Mapping[str, Any]] = {
         "tensorboard": {"run_name": run, "logging_dir": str(events)},

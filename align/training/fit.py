@@ -9,7 +9,6 @@ from typing import cast
 
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 
-from align.artifacts.checkpoint import step_of
 from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
 from align.data.contract import contract_of
@@ -37,15 +36,12 @@ def fit(
         Stopped: it was asked to end early; a checkpoint is there.
     """
     assert_world(trainer.accelerator.num_processes)
-    journal = MetricsLog(output.metrics)
-    trainer.add_callback(Journal(journal, names))
+    trainer.add_callback(Journal(MetricsLog(output.metrics), names))
     checkpoints = Checkpoints(Due(output, save_every_minutes))
     trainer.add_callback(checkpoints)
     if selection is not None and selection.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(selection.patience))
     checkpoint = checkpoint_to_resume(output)
-    if trainer.is_world_process_zero():
-        journal.cut_back(-1 if checkpoint is None else step_of(checkpoint))
     # Inside the training loop: DeepSpeed has no engine to evaluate with before it.
     trainer.args.eval_on_start = checkpoint is None and trainer.eval_dataset is not None
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

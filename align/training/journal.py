@@ -10,6 +10,7 @@ from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 HELD_OUT = "held_out"
 SCHEDULE = "schedule"  # split of the first line, which says how many steps there will be
 _EVALUATION = "eval_"
+_SUMMARY = "train_runtime"  # in the last line of a trainer, which knows nothing of what came before a resume
 
 # TRL's name -> ours. What is not listed keeps its name under `trainer/`.
 POLICY_NAMES: Mapping[str, str] = {
@@ -44,8 +45,8 @@ class Journal(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if state.is_world_process_zero:
-            self._log.append(state.global_step, {TOTAL_STEPS: state.max_steps}, SCHEDULE)
+        if state.is_world_process_zero and state.global_step == 0:  # a resumed run has told before
+            self._log.append(0, {TOTAL_STEPS: state.max_steps}, SCHEDULE)
 
     def on_log(
         self,
@@ -55,7 +56,7 @@ class Journal(TrainerCallback):
         logs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if not state.is_world_process_zero:
+        if not state.is_world_process_zero or _SUMMARY in (logs or {}):
             return
         numbers = {
             name: float(value) for name, value in (logs or {}).items() if isinstance(value, (int, float))

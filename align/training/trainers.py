@@ -50,6 +50,7 @@ class _Planned(Trainer):
     train_dataset: Any
     eval_dataset: Any
     _metrics: Any
+    _total_train_tokens: int
 
     # Metrics that the leaner scoring on the CPU leaves unmeasured.
     unmeasured: tuple[str, ...] = ()
@@ -76,7 +77,9 @@ class _Planned(Trainer):
             self.control.should_training_stop = True
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        self._total_train_tokens = self.state.num_input_tokens_seen  # TRL 1.16 counts from 0 when it resumes
         loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.state.num_input_tokens_seen = self._total_train_tokens
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
                 f"the loss is {loss.item()} at step {self.state.global_step + 1}; lower "

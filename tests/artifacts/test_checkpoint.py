@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from align.artifacts.checkpoint import MANIFEST, damage, newest_sound, seal, set_aside
+from align.artifacts.checkpoint import MANIFEST, damage, newest_sound, rewind_logs, seal, set_aside
+from align.artifacts.metrics import MetricsLog, read_metrics
 
 FILES = ("model.safetensors", "optimizer.pt", "policy/engine/rank-1.pt")
 
@@ -72,6 +73,25 @@ def test_the_checkpoint_of_another_stage_is_not_resumed(checkpoints: Path, tmp_p
     assert newest_sound(other) is None
     (line,) = set_aside(other)
     assert "it was written by sft-0123456789ab" in line
+
+
+def test_what_was_logged_after_a_checkpoint_is_taken_back(checkpoints: Path) -> None:
+    artifact = checkpoints.parent
+    rewind_logs(artifact, None)  # nothing logged yet
+    log = MetricsLog(artifact / "metrics.jsonl")
+    log.append(12, {"loss": 2.0})
+    seal(checkpoints / "checkpoint-11")
+    log.append(12, {"loss": 1.0}, "held_out")
+    (artifact / "samples.jsonl").write_text("said after it\n")
+    rewind_logs(artifact, checkpoints / "checkpoint-11")
+    assert [row["loss"] for row in read_metrics(log.path)] == [2.0]
+    assert (artifact / "samples.jsonl").read_text() == ""
+    log.path.write_text("")  # lost with the power
+    rewind_logs(artifact, checkpoints / "checkpoint-11")
+    assert log.path.read_bytes() == b""
+    log.append(1, {"loss": 3.0})
+    rewind_logs(artifact, None)
+    assert read_metrics(log.path) == []
 
 
 def test_all_damaged_leaves_none(checkpoints: Path) -> None:

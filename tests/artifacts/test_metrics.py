@@ -39,15 +39,6 @@ def test_a_torn_line_is_left_out_and_does_not_spoil_the_next(tmp_path: Path) -> 
     assert [row["step"] for row in read_metrics(log.path)] == [1, 3]
 
 
-def test_a_resumed_run_starts_where_its_checkpoint_is(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path / "metrics.jsonl")
-    log.cut_back(5)  # nothing logged yet
-    for step in range(1, 8):
-        log.append(step, {"loss": 1.0 / step})
-    log.cut_back(5)
-    assert [row["step"] for row in read_metrics(log.path)] == [1, 2, 3, 4, 5]
-
-
 def test_no_file_is_no_rows(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "nothing.jsonl") == []
     assert final_values(tmp_path / "nothing.jsonl") == {}

@@ -28,6 +28,7 @@ CORPUS = """
 text: {sources: {toy: {path: "${paths.data}/text.jsonl", format: text}}}
 sft: {sources: {toy: {path: "${paths.data}/conversations.jsonl", format: messages}}}
 pairs: {sources: {toy: {path: "${paths.data}/pairs.jsonl", format: pairs}}}
+prompts: {sources: {toy: {path: "${paths.data}/prompts.jsonl", format: prompts}}}
 """
 PIPELINE = """
 # @package stages
@@ -37,17 +38,31 @@ defaults:
 sft: {batch_size: 8, precision: fp32}
 dpo: {batch_size: 8, precision: fp32}
 """
+CHAIN = """
+# @package stages
+defaults:
+  - toy
+  - /stage@reward: reward
+  - /stage@ppo: ppo
+reward: {batch_size: 8, precision: fp32}
+ppo:
+  batch_size: 16
+  precision: fp32
+  decoding: {max_new_tokens: 96}
+  policy_optimizer: {learning_rate: 1e-3}
+"""
 
 
 def write_toy_data(folder: Path) -> None:
     """Sixty-four questions with answers, as text, as conversations and as pairs."""
-    rows: dict[str, list[dict[str, object]]] = {"text": [], "conversations": [], "pairs": []}
+    rows: dict[str, list[dict[str, object]]] = {"text": [], "conversations": [], "pairs": [], "prompts": []}
     for number in range(64):
         question = f"What colour is thing number {number}?"
         answer = f"Thing number {number} is {['red', 'blue', 'green'][number % 3]}."
         asked = {"role": "user", "content": question}
         rows["text"].append({"text": f"User: {question} Assistant: {answer} "})
         rows["conversations"].append({"messages": [asked, {"role": "assistant", "content": answer}]})
+        rows["prompts"].append({"prompt": question})
         rows["pairs"].append({"prompt": question, "chosen": answer, "rejected": "Go away."})
     for name, lines in rows.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -62,13 +77,17 @@ class Toy:
 
     def command(self, outputs: Path, *words: str, script: str = "pipeline") -> list[str]:
         """A script's command line: every stage takes four steps."""
+        usual = {name: "toy" for name in ("model", "corpus", "pipeline")}
+        usual |= {"limits.steps": "4", "logging.every_steps": "1"}
+        usual |= {"paths.data": str(self.data), "paths.outputs": str(outputs)}
+        options = [word for word in words if word.startswith("-")]
+        overrides = usual | dict(word.split("=", 1) for word in words if word not in options)
+        said = [f"{key}={value}" for key, value in overrides.items()]
         return [
-            sys.executable, str(ROOT / "scripts" / f"{script}.py"), "--config-dir", str(self.conf),
-            *[word for word in words if word.startswith("-")],
-            "model=toy", "corpus=toy", "pipeline=toy", "limits.steps=4", "logging.every_steps=1",
-            f"paths.data={self.data}", f"paths.outputs={outputs}",
-            *[word for word in words if not word.startswith("-")],
-        ]  # fmt: skip
+            *(sys.executable, str(ROOT / "scripts" / f"{script}.py"), "--config-dir", str(self.conf)),
+            *options,
+            *said,
+        ]
 
     def run(self, outputs: Path, *words: str, script: str = "pipeline") -> subprocess.CompletedProcess[str]:
         """Run a script to its end."""
@@ -89,6 +108,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     for group, text in (("model", MODEL), ("corpus", CORPUS), ("pipeline", PIPELINE)):
         (folder / "conf" / group).mkdir(parents=True)
         (folder / "conf" / group / "toy.yaml").write_text(text.lstrip())
+    (folder / "conf" / "pipeline" / "chain.yaml").write_text(CHAIN.lstrip())
     (folder / "data").mkdir()
     write_toy_data(folder / "data")
     return Toy(folder / "conf", folder / "data")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 120.0
+from tests.pipeline.processes import PATIENCE, descendants
 
 
 def losses(artifact: Path) -> dict[int, float]:
@@ -14,23 +14,6 @@ def losses(artifact: Path) -> dict[int, float]:
     return {
         row["step"]: row["policy/loss"] for row in rows if row["split"] == "train" and "policy/loss" in row
     }
-
-
-def descendants(pid: int) -> set[int]:
-    """Every running process below `pid`."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            parents[int(status.parent.name)] = int(fields[1])
-    found, waiting = set(), {pid}
-    while waiting:
-        waiting = {child for child, parent in parents.items() if parent in waiting} - found
-        found |= waiting
-    return found
 
 
 @pytest.mark.slow

@@ -6,8 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,35 +13,7 @@ import pytest
 from align.artifacts.checkpoint import checkpoints_in, is_sealed, newest_sound
 from align.artifacts.lock import read_status
 from align.artifacts.store import Store
-
-PATIENCE = 120.0
-
-
-def wait_until(happened: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline, f"no {what} within {PATIENCE} s"
-        time.sleep(0.02)
-
-
-def workers(parent: int) -> list[int]:
-    """Processes that `parent` started and that still run."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent and fields[0] != "Z":
-            found.append(int(status.parent.name))
-    return found
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+from tests.pipeline.processes import PATIENCE, children, has_ended, wait_until
 
 
 def sft_of(outputs: Path, but: set[str]) -> Path | None:
@@ -75,7 +45,7 @@ LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=
 
 def test_a_killed_worker_fails_the_stage_and_the_next_run_resumes_it(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs)
-    (worker,) = workers(running.pid)
+    (worker,) = children(running.pid)
     subprocess.run(["kill", "-KILL", str(worker)], check=True)
     _, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1
@@ -98,7 +68,7 @@ def test_a_killed_worker_fails_the_stage_and_the_next_run_resumes_it(toy, output
 
 def test_a_killed_pipeline_takes_its_worker_along_and_frees_the_lock(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs)
-    (worker,) = workers(running.pid)
+    (worker,) = children(running.pid)
     running.kill()
     running.communicate()
     wait_until(lambda: has_ended(worker), "end of the worker")
@@ -112,7 +82,7 @@ def test_who_is_asked_to_stop_saves_and_asks_to_be_started_again(
     toy, outputs: Path, number: signal.Signals
 ) -> None:
     running, sft = long_sft(toy, outputs)
-    for process in (*workers(running.pid), running.pid):  # as a scheduler does it: all of them
+    for process in (*children(running.pid), running.pid):  # as a scheduler does it: all of them
         os.kill(process, number)
     output, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 75
@@ -133,7 +103,7 @@ def test_who_is_asked_to_stop_saves_and_asks_to_be_started_again(
 
 def test_a_stop_that_no_save_follows_in_time_ends_the_run_all_the_same(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs, "checkpoints.grace_seconds=0.5")
-    (worker,) = workers(running.pid)
+    (worker,) = children(running.pid)
     os.kill(worker, signal.SIGSTOP)  # too slow to save itself
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=PATIENCE)
@@ -162,7 +132,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_resumed(toy, out
 
 def test_an_interrupt_ends_the_run_at_once(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs)
-    (worker,) = workers(running.pid)
+    (worker,) = children(running.pid)
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130

@@ -17,9 +17,7 @@ def abandoned(rank: int) -> Outcome:
     ("problem", "expected"),
     [
         (
-            RuntimeError(
-                "[third_party/gloo/transport/tcp/pair.cc:547] Connection reset by peer"
-            ),
+            RuntimeError("[third_party/gloo/transport/tcp/pair.cc:547] Connection reset by peer"),
             True,
         ),
         (
@@ -63,7 +61,7 @@ def test_a_rank_with_an_error_of_its_own_is_to_blame() -> None:
 def test_a_rank_that_says_nothing_is_named() -> None:
     found = verdict({0: abandoned(0), 2: abandoned(2)}, 3)
     assert found is not None and found.rank == 1
-    assert found.messages == (f"rank 1 no longer answered; rank 0: {LEFT}",)
+    assert found.messages == (f"rank 1 no longer answered within launcher.timeout_minutes; rank 0: {LEFT}",)
 
 
 def test_who_was_asked_to_stop_counts_more_than_who_missed_it() -> None:
