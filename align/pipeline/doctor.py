@@ -25,6 +25,7 @@ from align.pipeline.machine import Machine, look_around
 from align.pipeline.proof import LIBRARIES, Proof, import_libraries, steps, train_together
 
 CPU_RANKS = 2
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 
 
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Examine this machine.
 
     Returns:
-        The exit code: 0 when every proof passes, 1 when one fails, 2 for arguments that do not fit.
+        The exit code: 0 when every proof passes, 1 when one fails, 2 for arguments that do not fit,
+        130 after Ctrl-C.
     """
     given = _parser().parse_args(arguments)
     console = screen()
@@ -63,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ArgumentError as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
     if given.json:
         sys.stdout.write(json.dumps(asdict(finding), indent=2, ensure_ascii=False) + "\n")
     else:

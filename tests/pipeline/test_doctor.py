@@ -245,3 +245,11 @@ def test_a_failure_is_shown_with_the_log_and_what_to_do(machine: Machine) -> Non
     assert (
         "| [0] last words" in text and "NCCL_DEBUG=INFO" in text and "Training does not work here yet" in text
     )
+
+
+def test_an_interrupt_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("align.pipeline.doctor.import_libraries", interrupt)
+    assert main([]) == 130
