@@ -40,7 +40,7 @@ def seconds_of_imports() -> float:
 
 
 def test_there_are_scripts() -> None:
-    assert {path.stem for path in SCRIPTS} >= COMPOSING | {"artifacts", "check_cards"}
+    assert {path.stem for path in SCRIPTS} >= COMPOSING | {"artifacts", "check_cards", "doctor"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
