@@ -23,9 +23,9 @@ def build_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def manifest_digest(manifest: Manifest) -> str:
-    """sha256 of the manifest itself."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+def json_digest(content: Mapping[str, Any]) -> str:
+    """sha256 of what a JSON file holds, however it is laid out."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def size_damage(folder: Path, manifest: Manifest) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from align.artifacts.digest import Digests
 from align.artifacts.durable import sync_tree, write_json
 from align.artifacts.lock import INTERVAL, HeldError, Lock, Status, acquire
-from align.artifacts.manifest import build_manifest, content_damage, manifest_digest, size_damage
+from align.artifacts.manifest import build_manifest, content_damage, json_digest, size_damage
 
 NAME = re.compile(
     r"(?P<kind>[a-z][a-z0-9_]*)-(?P<identity>(?P<fingerprint>[0-9a-f]{12})(\.(?P<number>[1-9][0-9]*))?)"
@@ -199,9 +199,8 @@ class Store:
         manifest = build_manifest(artifact.path)
         sync_tree(artifact.path)
         lock.verify()
-        write_json(
-            artifact.lineage, {**lineage, "manifest": manifest, "manifest_digest": manifest_digest(manifest)}
-        )
+        content = {**lineage, "manifest": manifest}
+        write_json(artifact.lineage, {**content, "digest": json_digest(content)})
         lock.release("complete")
         shutil.rmtree(artifact.checkpoints, ignore_errors=True)  # nothing resumes a finished stage
 
@@ -223,18 +222,18 @@ def read_lineage(artifact: ArtifactDir) -> dict[str, Any]:
         raise ArtifactError(f"{artifact.name} is not complete: it has no lineage.json") from None
     except ValueError as cause:
         raise ArtifactError(f"{artifact.name}: lineage.json is damaged ({cause}); {_REMEDY}") from None
-    if not isinstance(content, dict) or manifest_digest(content.get("manifest", {})) != content.get(
-        "manifest_digest"
-    ):
-        raise ArtifactError(f"{artifact.name}: the manifest in lineage.json was changed; {_REMEDY}")
-    return content
+    digest = content.pop("digest", None) if isinstance(content, dict) else None
+    if digest is None or digest != json_digest(content):
+        raise ArtifactError(f"{artifact.name}: lineage.json was changed since it was written; {_REMEDY}")
+    found: dict[str, Any] = content
+    return found
 
 
 def check_sizes(artifact: ArtifactDir) -> None:
     """Check a complete artifact in well under a second, as is done whenever it is reused.
 
     Raises:
-        ArtifactError: a file is missing or has another size, or the manifest was changed.
+        ArtifactError: a file is missing or has another size, or lineage.json was changed.
     """
     _raise_damage(artifact, size_damage(artifact.path, read_lineage(artifact)["manifest"]))
 

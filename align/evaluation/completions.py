@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from align.artifacts.durable import write_text
-from align.artifacts.manifest import manifest_digest
+from align.artifacts.manifest import json_digest
 from align.artifacts.store import ArtifactDir, Store, read_lineage
 from align.config.resources import Precision
 from align.data.errors import DataError
@@ -98,7 +98,7 @@ def identity_of(spec: ModelSpec, artifact: ArtifactDir | None, outputs: Path) ->
         weights = {
             name: entry for name, entry in manifest.items() if name.startswith(f"{artifact.model.name}/")
         }
-        return f"{artifact.name}@{manifest_digest(weights)[:12]}"
+        return f"{artifact.name}@{json_digest(weights)[:12]}"
     folder = Path(spec.path).expanduser()
     if folder.is_dir():
         return f"{folder.name}@{Store(outputs).digests.folder(folder)[:12]}"
