@@ -27,7 +27,7 @@ def save_model(
     Raises:
         NonFiniteWeightsError: a weight is NaN or infinite.
     """
-    _refuse_non_finite(model)
+    refuse_non_finite(model)
     if isinstance(model, PeftModel):
         model.save_pretrained(str(output.adapter), safe_serialization=True)
         model = model.merge_and_unload()
@@ -35,7 +35,8 @@ def save_model(
     tokenizer.save_pretrained(output.model)
 
 
-def _refuse_non_finite(model: torch.nn.Module) -> None:
+def refuse_non_finite(model: torch.nn.Module) -> None:
+    """Raise NonFiniteWeightsError when a weight is NaN or infinite."""
     bad = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
     if bad:
         raise NonFiniteWeightsError(

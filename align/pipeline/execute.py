@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from align.artifacts.checkpoint import set_aside
+from align.artifacts.checkpoint import checkpoints_in, set_aside
 from align.artifacts.lineage import build_lineage
-from align.artifacts.lock import Lock, Status
+from align.artifacts.lock import Lock, Status, read_status
 from align.artifacts.store import Store, check_contents
 from align.config.problem import ConfigError, Problem
-from align.pipeline.job import Job, Outcome, StageJob, write_job
+from align.pipeline.job import Job, Outcome, StageJob, record_job
 from align.pipeline.launcher import Launcher, Layout
 from align.pipeline.live import Board, progress
 from align.pipeline.memory import memory_advice
@@ -67,6 +67,7 @@ class Builder:
         """
         started = time.time()
         self._board.start(item.name)
+        before = read_status(item.artifact.path)
         lock = self._lock(item)
         if lock is None:
             self._finish(item, "cached", started)
@@ -87,7 +88,7 @@ class Builder:
             if outcome.state != "done":
                 lock.release("failed", "; ".join(outcome.messages))
                 self._finish(item, "failed", started)
-                self._raise(item, outcome)
+                self._raise(item, outcome, None if before is None else before.error)
             self._commit(item, lock, started)
         self._finish(item, status, started)
 
@@ -113,7 +114,7 @@ class Builder:
 
     def _perform(self, item: Planned) -> Outcome:
         job = Job(action="run", stages=(stage_job(self._run, item),))
-        write_job(job, item.artifact.stage_json)
+        record_job(job, item.artifact.stage_json)
         return self._launcher.perform(
             job,
             layout_of(self._run, item.name),
@@ -139,7 +140,7 @@ class Builder:
         self._board.finish(item.name, status, item.artifact.name, seconds)
         self._record.add(item.name, status, item.artifact, seconds)
 
-    def _raise(self, item: Planned, outcome: Outcome) -> None:
+    def _raise(self, item: Planned, outcome: Outcome, last_error: str | None) -> None:
         if outcome.state == "refused":
             raise ConfigError([Problem(("stages", item.name), line) for line in outcome.messages])
         log = item.artifact.log / f"rank-{outcome.rank}.txt"
@@ -147,6 +148,8 @@ class Builder:
         if outcome.state == "starved":
             resources, memory = self._run.resources_of(item.name), self._run.hardware.memory_gib
             lines.append(memory_advice(item.name, resources.micro_batch, memory))
+        elif last_error == "; ".join(outcome.messages):
+            lines.append(_same_again(item))
         raise StageFailed("\n".join(lines))
 
 
@@ -176,6 +179,14 @@ def stage_job(run: Run, item: Planned) -> StageJob:
             timeout_minutes=run.launcher.timeout_minutes,
         ),
     )
+
+
+def _same_again(item: Planned) -> str:
+    """What to do when a stage fails at the same place however often it is run."""
+    ways = f"change a setting of stages.{item.name}, or start over with run.fresh=[{item.name}]"
+    if found := checkpoints_in(item.artifact.checkpoints):
+        ways += f"; to go on from an older checkpoint, remove {found[-1]}"
+    return f"This is how it failed the last time; running it again will not help. {ways[0].upper()}{ways[1:]}"
 
 
 def _report(what: str, outcome: Outcome, log: Path) -> str:

@@ -8,8 +8,10 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from align.artifacts.durable import write_json
 from align.artifacts.store import ArtifactDir
 from align.config.resources import StageResources
+from align.config.secret import masked
 from align.config.spec import Spec
 from align.runtime.spec import BatchSpec
 from align.stages import AnyStage
@@ -79,6 +81,11 @@ _OUTCOME = TypeAdapter(Outcome)
 def write_job(job: Job, path: Path) -> None:
     """Write a job for a worker to read."""
     path.write_bytes(_JOB.dump_json(job, indent=2) + b"\n")
+
+
+def record_job(job: Job, path: Path) -> None:
+    """Write a job for people to read and run again; credentials are masked."""
+    write_json(path, masked(_JOB.dump_python(job, mode="json")))
 
 
 def read_job(path: Path) -> Job:

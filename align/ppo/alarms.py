@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, variance
 
+from align.runtime.alarms import Onsets
+
 KL_FACTOR = 3.0
 ENTROPY_SHARE = 0.2
 LENGTH_FACTOR = 1.5
@@ -20,7 +22,7 @@ SURE = 2.0  # standard errors
 
 
 class Alarms:
-    """Watches one run. What goes on is said once, until it has stopped and begins again.
+    """Watches one run.
 
     Args:
         kl_target: what the KL controller aims at, in nats; None: it aims at nothing.
@@ -33,17 +35,14 @@ class Alarms:
         self._first: Mapping[str, float] | None = None
         self._recent: deque[Mapping[str, float]] = deque(maxlen=2 * WINDOW)
         self._updates = 0
-        self._active: set[str] = set()
+        self._onsets = Onsets()
 
     def new(self, metrics: Mapping[str, float]) -> list[str]:
         """What this update's numbers give rise to say for the first time."""
         self._first = self._first or metrics
         self._recent.append(metrics)
         self._updates += 1
-        found = dict(self._found(self._first, metrics))
-        said = [sentence for name, sentence in found.items() if name not in self._active]
-        self._active = {*found}
-        return said
+        return self._onsets.of(dict(self._found(self._first, metrics)))
 
     def _found(self, first: Mapping[str, float], now: Mapping[str, float]) -> Iterator[tuple[str, str]]:
         kl, ended = now["objective/kl"], now["rollout/ended_fraction"]

@@ -5,6 +5,7 @@ Source  Schulman et al. 2017, arXiv:1707.06347; Ziegler et al. 2019, arXiv:1909.
         al. 2024, arXiv:2403.17031
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -134,8 +135,8 @@ class Loop:
         metrics["objective/score_beyond_length"] = self._beyond_length(rollout)
         metrics |= update_metrics(stats, rollout, experience.returns)
         metrics |= time_metrics(clock, rollout)
-        self._controller.update(metrics["objective/kl"], settings.rollout_batch_size)
         self._refuse_broken(metrics, stats)
+        self._controller.update(metrics["objective/kl"], settings.rollout_batch_size)
         return metrics, collected
 
     def _beyond_length(self, rollout: Rollout) -> float:
@@ -156,6 +157,11 @@ class Loop:
         return Experience(**vars(rollout), advantages=advantages, returns=returns)
 
     def _refuse_broken(self, metrics: dict[str, float], stats: UpdateStats) -> None:
+        if not math.isfinite(metrics["objective/kl"]):
+            raise TrainingBroke(
+                f"the KL at update {self.update + 1} is not finite, nor are weights of the policy or the "
+                "reference: look at policy.path, or set precision to fp32"
+            )
         invalid = metrics["rollout/invalid_fraction"]
         if invalid > self._settings.max_invalid:
             raise TrainingBroke(

@@ -1,11 +1,13 @@
 """Journal: what a trainer logs -> metrics.jsonl under the names of the house."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
+from align.training.alarms import Alarms
 
 HELD_OUT = "held_out"
 SCHEDULE = "schedule"  # split of the first line, which says how many steps there will be
@@ -36,11 +38,12 @@ REWARD_NAMES: Mapping[str, str] = {
 
 
 class Journal(TrainerCallback):
-    """Mirrors every log line of a trainer; evaluations go under the split `held_out`."""
+    """Mirrors every log line of a trainer; evaluations go under the split `held_out`. Alarms are printed."""
 
     def __init__(self, log: MetricsLog, names: Mapping[str, str]) -> None:
         self._log = log
         self._names = names
+        self._alarms = Alarms()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -70,7 +73,10 @@ class Journal(TrainerCallback):
         if held_out:
             self._log.append(state.global_step, self._renamed(held_out), HELD_OUT)
         elif train:
-            self._log.append(state.global_step, self._renamed(train))
+            metrics = self._renamed(train)
+            self._log.append(state.global_step, metrics)
+            said = self._alarms.new(metrics)
+            sys.stdout.writelines(f"alarm at step {state.global_step}: {line}\n" for line in said)
 
     def _renamed(self, values: Mapping[str, float]) -> dict[str, float]:
         return {self._names.get(name, f"trainer/{name}"): value for name, value in values.items()}

@@ -23,6 +23,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from align.models.attention import use_short_attention
+from align.models.saving import refuse_non_finite
 from align.training.batches import PlannedSampler, SortedSampler
 from align.training.scoring import score_last, score_selected
 
@@ -86,6 +87,10 @@ class _Planned(Trainer):
                 "trainer.learning_rate, set trainer.max_grad_norm, or look for broken rows"
             )
         return loss
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        refuse_non_finite(self.model)  # resumed from, it would only fail again
+        super()._save_checkpoint(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         split = "train" if self.model.training else "eval"

@@ -17,7 +17,8 @@ from tests.pipeline.chain import STAGES, STEPS, Chain, Event
 from tests.pipeline.conftest import Toy
 from tests.pipeline.processes import children, descendants, has_ended, rank_of, wait_until
 
-Kind = Literal["training", "save", "commit", "record", "generation", "between"]
+Kind = Literal["training", "save", "generation", "request", "commit", "record", "between"]
+INSIDE = ("training", "save", "generation", "request")  # a request to stop kills nobody
 SEED = 0
 ORPHAN_SECONDS = 30
 LOOK_SECONDS = 0.25
@@ -52,7 +53,7 @@ class Draw:
         """The kinds asked for, of each stage, at steps of its own, in the order in which they come up."""
         found = []
         for stage, wanted in kinds.items():
-            inner = [kind for kind in wanted if kind in ("training", "save", "generation")]
+            inner = [kind for kind in wanted if kind in INSIDE]
             steps = sorted(self._random.sample(range(1, STEPS), len(inner)))
             self._random.shuffle(inner)
             found += [self._inside(stage, kind, step) for kind, step in zip(inner, steps, strict=True)]
@@ -61,7 +62,7 @@ class Draw:
 
     def _inside(self, stage: str, kind: Kind, step: int) -> Point:
         """Between two saves; amid one, before its manifest; while the policy answers."""
-        who = self._random.choice(self._who)
+        who = "pipeline" if kind == "request" else self._random.choice(self._who)
         folder = f"{self._folder(stage)}/checkpoints/checkpoint-{step}/"
         sealed = f"{folder}manifest.json"
         if kind == "save":
@@ -125,11 +126,12 @@ def struck(chain: Chain, point: Point) -> str:
 
     wait_until(has_come, str(point), pause=0)
     time.sleep(point.delay)
-    os.kill(family.victim, signal.SIGKILL)
+    os.kill(family.victim, signal.SIGTERM if point.kind == "request" else signal.SIGKILL)
     is_before = not point.before or not (chain.outputs / point.before).exists()
     assert running.poll() in (None, -signal.SIGKILL), (str(point), running.communicate())
     running.communicate(timeout=ORPHAN_SECONDS)
-    assert running.returncode == (1 if family.victim != running.pid else -signal.SIGKILL), str(point)
+    killed = 1 if family.victim != running.pid else -signal.SIGKILL
+    assert running.returncode == (75 if point.kind == "request" else killed), str(point)
     wait_until(lambda: all(map(has_ended, family.seen)), f"end of all after {point}", ORPHAN_SECONDS)
     return f"{point}{'' if is_before else '  just missed'}"
 
@@ -171,7 +173,7 @@ def test_a_chain_that_is_killed_ends_with_the_same_bits(toy, tmp_path: Path) -> 
         "sft": ["save", "commit"],
         "dpo": ["training"],
         "reward": ["between"],
-        "ppo": ["generation", "record"],
+        "ppo": ["generation", "request", "record"],
     }
     whole, broken, told = killed_again_and_again(toy, tmp_path, kinds, ["worker"])
     print(*told, sep="\n")
@@ -200,7 +202,7 @@ def test_twenty_kills_leave_no_trace(toy, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ranks_launcher_and_pipeline_can_be_killed(toy, tmp_path: Path) -> None:
     kinds: dict[str, list[Kind]] = {
-        "sft": ["training", "save"], "dpo": ["training"], "reward": ["save"], "ppo": ["generation", "save"],
+        "sft": ["training", "save"], "dpo": ["training"], "reward": ["save"], "ppo": ["request", "generation", "save"],
     }  # fmt: skip
     who = ["rank 0", "rank 1", "launcher", "pipeline"]
     words = ("hardware=2xcpu", "parallel=zero2")

@@ -10,7 +10,16 @@ import torch
 from align.config.resources import Hardware, StageResources
 from align.data.spec import DataSpec, SourceSpec
 from align.models.spec import ModelSpec
-from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcomes, write_job, write_outcome
+from align.pipeline.job import (
+    Job,
+    Outcome,
+    StageJob,
+    read_job,
+    read_outcomes,
+    record_job,
+    write_job,
+    write_outcome,
+)
 from align.pipeline.launcher import KEEP_MEMORY, Launcher, Layout, environment
 from align.pipeline.memory import is_out_of_memory, memory_advice
 from align.pipeline.stopping import StopSignals
@@ -46,6 +55,16 @@ def job(tmp_path: Path) -> Job:
 def test_a_job_survives_the_way_through_its_file(job: Job, tmp_path: Path) -> None:
     write_job(job, tmp_path / "job.json")
     assert read_job(tmp_path / "job.json") == job
+
+
+def test_a_recorded_job_can_be_run_again_and_tells_no_credentials(job: Job, tmp_path: Path) -> None:
+    (one,) = job.stages
+    stage = replace(one.stage, trainer={"max_steps": 1, "lr_scheduler_kwargs": {"api_key": "hf_secret"}})
+    record_job(replace(job, stages=(replace(one, stage=stage),)), tmp_path / "stage.json")
+    assert "hf_secret" not in (tmp_path / "stage.json").read_text()
+    again = read_job(tmp_path / "stage.json")
+    assert again.stages[0].stage.trainer["lr_scheduler_kwargs"] == {"api_key": "***"}
+    assert replace(again, stages=job.stages) == job
 
 
 def test_what_every_rank_said_is_found_beside_its_job(tmp_path: Path) -> None:

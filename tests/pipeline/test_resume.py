@@ -177,6 +177,9 @@ def test_a_stage_that_fails_shows_its_log_and_leaves_the_others_valid(toy, outpu
     record = json.loads((outputs / "runs" / "bad" / "run.json").read_text())
     states = {name: stage["status"] for name, stage in record["stages"].items()}
     assert states == {"pretrain": "cached", "sft": "failed"}
+    assert "failed the last time" not in done.stderr
+    again = toy.run(outputs, *diverging).stderr
+    assert "This is how it failed the last time" in again and "run.fresh=[sft]" in again
     planned = toy.run(outputs, *diverging, "run.dry_run=true").stdout.splitlines()
     assert "cached" in planned[0] and "failed: NonFiniteLossError" in planned[1]
     assert all(" cached " in line for line in toy.run(outputs, "run.dry_run=true").stdout.splitlines())

@@ -188,6 +188,21 @@ def test_small_steps_move_the_weights_in_bf16(trainer: Any, tmp_path: Path) -> N
     assert moved / sum(weight.numel() for weight in before.values()) > 0.9
 
 
+def test_weights_that_are_not_finite_make_no_checkpoint(trainer: Any, tmp_path: Path) -> None:
+    output = ArtifactDir(tmp_path / "out")
+    spoilt = trainer(output, max_steps=4, save_strategy="steps", save_steps=1)
+
+    class Spoils(TrainerCallback):
+        def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+            if state.global_step == 3:
+                next(spoilt.model.parameters()).data.view(-1)[0] = float("inf")
+
+    spoilt.add_callback(Spoils())
+    with pytest.raises(NonFiniteWeightsError):
+        fit(spoilt, output, names=POLICY_NAMES)
+    assert newest_sound(output.checkpoints) == output.checkpoints / "checkpoint-2"
+
+
 def test_the_manifest_lists_every_file(trainer: Any, tmp_path: Path) -> None:
     output = ArtifactDir(tmp_path / "out")
     fit(trainer(output, max_steps=2, save_strategy="steps", save_steps=2), output, names=POLICY_NAMES)
