@@ -56,6 +56,7 @@ class Draw:
             inner = [kind for kind in wanted if kind in INSIDE]
             steps = sorted(self._random.sample(range(1, STEPS), len(inner)))
             self._random.shuffle(inner)
+            inner.sort(key="request".__ne__)  # first: with no step left to take, nobody stops early
             found += [self._inside(stage, kind, step) for kind, step in zip(inner, steps, strict=True)]
             found += [self._after(stage, kind) for kind in wanted if kind not in inner]
         return found
@@ -75,6 +76,7 @@ class Draw:
             following = f"{self._folder(stage)}/checkpoints/checkpoint-{step + 1}/"
             begun = min(self._at[path] for path in self._at if path.startswith(following))
             seconds = begun - self._at[sealed]
+        seconds = 0.0 if kind == "request" else seconds
         return Point(kind, stage, who, sealed, delay=self._random.uniform(0.1, 0.9) * max(0.0, seconds))
 
     def _after(self, stage: str, kind: Kind) -> Point:
@@ -202,8 +204,11 @@ def test_twenty_kills_leave_no_trace(toy, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ranks_launcher_and_pipeline_can_be_killed(toy, tmp_path: Path) -> None:
     kinds: dict[str, list[Kind]] = {
-        "sft": ["training", "save"], "dpo": ["training"], "reward": ["save"], "ppo": ["request", "generation", "save"],
-    }  # fmt: skip
+        "sft": ["training", "save"],
+        "dpo": ["training"],
+        "reward": ["save"],
+        "ppo": ["request", "generation", "save"],
+    }
     who = ["rank 0", "rank 1", "launcher", "pipeline"]
     words = ("hardware=2xcpu", "parallel=zero2")
     whole, broken, told = killed_again_and_again(toy, tmp_path, kinds, who, words)
