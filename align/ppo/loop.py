@@ -45,6 +45,7 @@ class LoopSettings:
     gae_lambda: float
     whiten: bool
     kl_cap: float | None
+    kl_in_loss: bool = False
     max_invalid: float
     seed: int
 
@@ -119,7 +120,8 @@ class Loop:
         # 5 reward of every token
         kl = token_kl(rollout.old_logprobs, rollout.reference_logprobs, rollout.mask)
         shaped = shaped_scores(rollout.scores, rollout.lengths, rollout.ended, self._shaping)
-        rewards = token_rewards(shaped, kl, rollout.mask, kl_coefficient)
+        charge = 0.0 if settings.kl_in_loss else kl_coefficient
+        rewards = token_rewards(shaped, kl, rollout.mask, charge)
         # 6 advantages
         experience = self._experience(rollout, rewards)
         # 7 optimise
@@ -129,6 +131,7 @@ class Loop:
                 self._schedule.shares(self.update),
                 (settings.seed, self.update, rank()),
                 self.update * self._schedule.steps_per_update,
+                kl_coefficient,
             )
         # 8 log
         metrics = rollout_metrics(collected, kl, shaped, kl_coefficient)

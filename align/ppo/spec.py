@@ -42,7 +42,10 @@ class KlSpec(Spec):
 
     `control: fixed` keeps the coefficient; `adaptive` moves it towards the KL that `target` names (Ziegler et
     al. 2019, arXiv:1909.08593, §2.2), by at most a fifth per `horizon` episodes. `cap` ends training where
-    the mean KL of a rollout is above it.
+    the mean KL of a rollout is above it. `in_loss` takes the penalty out of the reward and adds an estimate
+    of the KL, times the coefficient, to the policy's loss: k2 has the gradient of KL(policy || reference), k3
+    (as in GRPO) that of KL(reference || policy). The coefficient then weighs against advantages as they are,
+    whitened or not.
     """
 
     coefficient: NonNegative = 0.05
@@ -50,6 +53,7 @@ class KlSpec(Spec):
     target: Positive = 6.0
     horizon: Positive = 10_000.0
     cap: Positive | None = None
+    in_loss: Literal["k2", "k3"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,7 @@ def _loop(
         gae_lambda=spec.gae_lambda,
         whiten=spec.whiten,
         kl_cap=spec.kl.cap,
+        kl_in_loss=spec.kl.in_loss is not None,
         max_invalid=spec.max_invalid,
         seed=spec.seed,
     )
@@ -212,6 +213,7 @@ def _update_settings(spec: PpoSpec, io: StageIO) -> UpdateSettings:
         dual_clip=spec.dual_clip,
         importance_cap=spec.importance_cap,
         stop_kl=spec.stop_kl,
+        kl_in_loss=spec.kl.in_loss,
         aggregation=spec.aggregation,
         max_new_tokens=spec.decoding.max_new_tokens,
         tokens=LEARN_TOKENS[io.settings.hardware.accelerator] if rows == "auto" else sys.maxsize,

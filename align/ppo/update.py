@@ -5,7 +5,8 @@ Source  Schulman et al. 2017, arXiv:1707.06347, §5
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from align.models.lanes import side_by_side
 from align.ppo.advantage import masked
 from align.ppo.imitation import Imitation
-from align.ppo.kl import k3
+from align.ppo.kl import ESTIMATORS, k3
 from align.ppo.loss import (
     Aggregation,
     aggregate,
@@ -45,6 +46,7 @@ class UpdateSettings:
     dual_clip: float | None
     importance_cap: float | None
     stop_kl: float | None
+    kl_in_loss: Literal["k2", "k3"] | None = None
     aggregation: Aggregation
     max_new_tokens: int
     tokens: int
@@ -89,6 +91,7 @@ class Updater:
         shares: Sequence[tuple[float | None, float]],
         seed: tuple[int, ...],
         first_step: int = 0,
+        kl_coefficient: float = 0.0,
     ) -> UpdateStats:
         """Take the optimiser steps of one rollout.
 
@@ -98,12 +101,13 @@ class Updater:
                 policy stays as it is.
             seed: of the order in which episodes are gone through.
             first_step: optimiser steps of the run before this rollout, as planned.
+            kl_coefficient: of the KL in the policy's loss, where settings have one there.
         """
         stats = UpdateStats()
         for number, rows in enumerate(self._minibatches(len(experience), seed)):
             if self._imitation is not None and shares[number][0] is not None:
                 self._imitate(self._imitation, first_step + number, stats)
-            approx_kl = self._step(experience, rows, shares[number], stats)
+            approx_kl = self._step(experience, rows, shares[number], stats, kl_coefficient)
             limit = self._settings.stop_kl
             if limit is not None and approx_kl > limit:  # the same number on every process
                 stats.is_stopped = True
@@ -138,6 +142,7 @@ class Updater:
         rows: Sequence[int],
         shares: tuple[float | None, float],
         stats: UpdateStats,
+        kl_coefficient: float,
     ) -> float:
         settings = self._settings
         mask = experience.mask[torch.as_tensor(rows)]
@@ -160,7 +165,8 @@ class Updater:
 
         work = [lambda: stats.value_steps.append(learn(self._value, self._value_loss, shares[1]))]
         if (share := shares[0]) is not None:
-            work.append(lambda: stats.policy_steps.append(learn(self._policy, self._policy_loss, share)))
+            policy_loss_of = partial(self._policy_loss, kl_coefficient)
+            work.append(lambda: stats.policy_steps.append(learn(self._policy, policy_loss_of, share)))
         # Neither model needs the other. Processes that wait for each other must do so in the same order, and
         # who says how many rows memory holds means those of one model.
         are_apart = self._policy.runs_beside_others and self._value.runs_beside_others
@@ -173,7 +179,12 @@ class Updater:
         return float(group.total(torch.tensor(own_kl, dtype=torch.float64)) / counts[1].clamp(min=1))
 
     def _policy_loss(
-        self, batch: Experience, answer: tuple[Tensor, None], count: Tensor, stats: UpdateStats | None
+        self,
+        kl_coefficient: float,
+        batch: Experience,
+        answer: tuple[Tensor, None],
+        count: Tensor,
+        stats: UpdateStats | None,
     ) -> Tensor:
         settings, mask, logprobs = self._settings, batch.mask, answer[0]
         found = policy_loss(
@@ -196,7 +207,11 @@ class Updater:
             stats.add(APPROX_KL, k3(batch.old_logprobs, logprobs.detach()), mask)
             stats.add("policy/loss", found.per_token, mask)
             stats.add(POLICY_TOKENS, torch.ones_like(logprobs), mask)
-        return aggregate(found.per_token, mask, settings.aggregation, count)
+        per_token = found.per_token
+        if settings.kl_in_loss is not None:
+            kl = ESTIMATORS[settings.kl_in_loss](logprobs, batch.reference_logprobs)
+            per_token = per_token + kl_coefficient * kl
+        return aggregate(per_token, mask, settings.aggregation, count)
 
     def _value_loss(
         self, batch: Experience, values: Tensor, count: Tensor, stats: UpdateStats | None

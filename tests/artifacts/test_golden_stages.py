@@ -60,7 +60,7 @@ GOLDEN = {
     "sft": ("403aeca21576", "521d7723cbcd"),
     "reward": ("73d71f0bd090", "aa9cdc82ed50"),
     "dpo": ("52d3580af2ae", "d88f49f5627b"),
-    "ppo": ("c38480d6cbb6", "9d891b254375"),
+    "ppo": ("c38480d6cbb6", "5ed97fde2d3c"),
     "evaluate": ("5899904b9b9e", "e99e8c5604b0"),
 }
 

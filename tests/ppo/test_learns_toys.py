@@ -34,13 +34,15 @@ class Runs:
         seeds: of what is sampled, R of them.
         gae_lambdas: R of them.
         is_whitened: whether advantages are whitened.
-        estimator: of the KL in the reward.
+        estimator: of the KL, in the reward or in the loss.
+        in_loss: whether the KL is in the loss.
     """
 
     seeds: Sequence[int]
     gae_lambdas: Sequence[float]
     is_whitened: bool = False
     estimator: str = "k1"
+    in_loss: bool = False
 
     @property
     def size(self) -> int:
@@ -126,7 +128,7 @@ def learn(toy: Toy, runs: Runs) -> tuple[torch.Tensor, torch.Tensor]:
             for part in order.chunk(MINIBATCHES, dim=1):
                 batch = [tensor[torch.arange(runs.size)[:, None], part] for tensor in rollout]
                 optimizer.zero_grad()
-                loss(logits, table, *batch).backward()
+                (loss(logits, table, *batch) + penalty(toy, runs, logits, *batch[:3])).backward()
                 optimizer.step()
     return logits.detach().log_softmax(-1), table.detach()
 
@@ -148,7 +150,7 @@ def collect(
         lengths: torch.Tensor, score: torch.Tensor, kl: torch.Tensor, values: torch.Tensor, gae: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         mask = completion_mask(lengths, toy.width)
-        rewards = token_rewards(score, kl, mask, COEFFICIENT)
+        rewards = token_rewards(score, kl, mask, 0.0 if runs.in_loss else COEFFICIENT)
         advantages, returns = generalized_advantage(rewards, values, mask, 1.0, gae)
         return mask, whiten(advantages, mask) if runs.is_whitened else advantages, returns
 
@@ -182,6 +184,16 @@ def loss(
     return torch.vmap(of_one_run)(logprobs, at(table, states), mask, old, advantages, returns).sum()
 
 
+def penalty(
+    toy: Toy, runs: Runs, logits: torch.Tensor, states: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """The KL in the loss, added up over runs. ()"""
+    if not runs.in_loss:
+        return torch.zeros(())
+    kl = ESTIMATORS[runs.estimator](at(logits.log_softmax(-1), states, tokens), toy.reference[tokens])
+    return COEFFICIENT * (torch.where(mask, kl, 0.0).sum((1, 2)) / mask.sum((1, 2))).sum()
+
+
 def total_variation(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     return 0.5 * (found - expected).abs().sum(-1)
 
@@ -204,6 +216,14 @@ def test_the_bandit_is_not_solved_with_k3_in_the_reward() -> None:
     logprobs, _ = learn(Bandit(), Runs(SEEDS, [0.95] * 3, estimator="k3"))
     expected = real(BANDIT["outputs"][str(COEFFICIENT)]["pi_star"])
     assert (total_variation(logprobs[:, 0].exp(), expected) > 0.15).all()
+
+
+@pytest.mark.parametrize(("estimator", "is_solved"), [("k2", True), ("k3", False)])
+def test_the_bandit_is_solved_with_the_kl_in_the_loss_by_k2_alone(estimator: str, is_solved: bool) -> None:
+    """PPO.md decision 3: as a loss k2 has the gradient of KL(pi || ref), k3 that of KL(ref || pi)."""
+    logprobs, _ = learn(Bandit(), Runs(SEEDS, [0.95] * 3, estimator=estimator, in_loss=True))
+    apart = total_variation(logprobs[:, 0].exp(), real(BANDIT["outputs"][str(COEFFICIENT)]["pi_star"]))
+    assert (apart <= 0.02).all() if is_solved else (apart > 0.05).all(), apart
 
 
 def sentence_logprobs(logprobs: torch.Tensor) -> torch.Tensor:

@@ -134,6 +134,31 @@ def test_what_the_sampler_found_less_likely_weighs_more(shift: float, factor: fl
         torch.testing.assert_close(weighted, expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("estimator", ["k2", "k3"])
+def test_a_kl_in_the_loss_pulls_towards_the_reference(estimator: str) -> None:
+    """With nothing to gain, the step is that of the estimate's mean over all tokens, differentiated whole."""
+    policy, value = engines(learning_rate=0.1)
+    given = experience(policy, value)
+    mask = given.mask
+    apart = 0.5 * torch.randn(mask.shape) * mask
+    given = replace(
+        given, advantages=torch.zeros(mask.shape), reference_logprobs=given.reference_logprobs - apart
+    )
+    logprobs, _ = policy.module(given.input_ids, given.prompt_lengths, given.lengths)
+    ratio = logprobs - given.reference_logprobs
+    each = ratio**2 / 2 if estimator == "k2" else (-ratio).exp() - 1 + ratio
+    weights = list(policy.module.parameters())
+    expected = torch.autograd.grad(0.7 * each[mask].mean(), weights)
+    before = [weight.detach().clone() for weight in weights]
+
+    updater = Updater(policy, value, replace(SETTINGS, kl_in_loss=estimator))
+    updater.update(given, [(1.0, 0.0)], (0,), kl_coefficient=0.7)
+
+    for weight, old, gradient in zip(weights, before, expected, strict=True):
+        torch.testing.assert_close(old - weight.detach(), 0.1 * gradient, rtol=1e-4, atol=1e-7)
+    assert max(gradient.abs().max() for gradient in expected) > 1e-3
+
+
 def test_padding_and_invalid_episodes_change_nothing() -> None:
     """T4: whatever stands outside of the completions that count."""
     policy, value = engines()
