@@ -81,17 +81,23 @@ def write_outcome(outcome: Outcome, job: Path, rank: int) -> None:
     os.replace(draft, target)
 
 
-def read_outcome(job: Path, ranks: int) -> Outcome | None:
-    """The outcome of a job: the first bad one of any rank, else rank 0's; None while there is neither."""
-    found = list(_outcomes(job, ranks))
+def read_outcome(job: Path, ranks: int, first: int = 0) -> Outcome | None:
+    """The outcome of a job on one host: the first bad one, else its first rank's; None while there is none.
+
+    Args:
+        job: the job's file.
+        ranks: processes on this host.
+        first: the number of the first of them among those of all hosts.
+    """
+    found = list(_outcomes(job, range(first, first + ranks)))
     bad = [outcome for _, outcome in found if outcome.state != "done"]
     if bad:
         return bad[0]
-    return next((outcome for rank, outcome in found if rank == 0), None)
+    return next((outcome for rank, outcome in found if rank == first), None)
 
 
-def _outcomes(job: Path, ranks: int) -> Iterator[tuple[int, Outcome]]:
-    for rank in range(ranks):
+def _outcomes(job: Path, ranks: range) -> Iterator[tuple[int, Outcome]]:
+    for rank in ranks:
         path = _outcome_path(job, rank)
         if path.exists():
             yield rank, _OUTCOME.validate_json(path.read_bytes())

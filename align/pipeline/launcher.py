@@ -24,10 +24,33 @@ KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": s
 
 @dataclass(frozen=True)
 class Layout:
-    """The processes of a stage. `grouped` asks for a process group, which DeepSpeed needs even when alone."""
+    """The processes of a stage. `grouped` asks for a process group, which DeepSpeed needs even when alone.
+
+    With several hosts, `ranks` counts those of all of them; they meet at `address` and `port` of node 0, and
+    gloo is told the network `interface` of this one.
+    """
 
     ranks: int = 1
     grouped: bool = False
+    hosts: int = 1
+    node_rank: int = 0
+    address: str = ""
+    port: int = 0
+    interface: str | None = None
+
+    @property
+    def local_ranks(self) -> int:
+        """Processes on this host."""
+        return self.ranks // self.hosts
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What a worker is told, so that it starts its share of the processes."""
+        meeting = (
+            "--nnodes", str(self.hosts), "--node-rank", str(self.node_rank),
+            "--master-addr", self.address, "--master-port", str(self.port),
+        )  # fmt: skip
+        return ("--ranks", str(self.local_ranks), *(meeting if self.hosts > 1 else ()))
 
 
 class Launcher:
@@ -65,16 +88,21 @@ class Launcher:
         path = Path(self._folder.name) / f"job-{self._jobs}.json"
         write_job(job, path)
         child = self._start(path, layout)
+        first = layout.node_rank * layout.local_ranks
         while child.poll() is None and (layout.ranks > 1 or read_outcome(path, layout.ranks) is None):
             watch()
             time.sleep(POLL_SECONDS)
-        outcome = read_outcome(path, layout.ranks)
+        outcome = read_outcome(path, layout.local_ranks, first)
         return outcome or _posthumous(child.wait())
+
+    def stop(self) -> None:
+        """End the child amid its job."""
+        self._end(interrupt=True)
 
     def _start(self, job: Path, layout: Layout) -> subprocess.Popen[str]:
         if layout.ranks > 1:
             self._end()
-            self._child, self._layout = self._spawn(layout, "--ranks", str(layout.ranks), str(job)), layout
+            self._child, self._layout = self._spawn(layout, *layout.words, str(job)), layout
             return self._child
         if self._child is None or self._layout != layout or self._child.poll() is not None:
             self._end()
@@ -121,7 +149,9 @@ def environment(accelerator: Literal["cpu", "cuda"], layout: Layout) -> dict[str
         ours = KEEP_MEMORY | ours
         ours |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     if layout.ranks > 1:
-        ours.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // layout.ranks)))
+        ours.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // layout.local_ranks)))
+        if layout.interface:
+            ours.setdefault("GLOO_SOCKET_IFNAME", layout.interface)
     elif layout.grouped:
         ours |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
         ours |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}

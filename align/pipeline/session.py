@@ -11,8 +11,11 @@ from align.artifacts.store import Store
 from align.config.problem import ConfigError, Problem
 from align.evaluation.table import evaluation_tables
 from align.pipeline.execute import Builder, check
+from align.pipeline.follow import follow
+from align.pipeline.hosts import hosts_of
 from align.pipeline.invocation import Invocation
 from align.pipeline.launcher import Launcher
+from align.pipeline.lead import LeadingLauncher
 from align.pipeline.live import Board, screen
 from align.pipeline.plan import Planned, describe, make_plan, missing_upstream
 from align.pipeline.record import RunRecord, config_text
@@ -32,6 +35,7 @@ class Session:
         self._config = config_text(config, invocation.overrides)
         self._store = Store(run.paths.outputs)
         self._console = screen()
+        self._hosts = hosts_of(run)
 
     def perform(self) -> None:
         """Do what the run options ask for.
@@ -44,11 +48,16 @@ class Session:
         if self._run.run.dry_run:
             self._print(describe(plan))
             return
+        if self._run.launcher.node_rank_here:
+            follow(self._run, plan, self._console)
+            return
+        if self._hosts is not None:
+            self._hosts.gather(plan, self._console.print)
         targets = self._targets(plan)
         published = self._published(targets)
         todo = [item for item in targets if item.state == "run"]
         with (
-            Launcher(self._run.hardware.accelerator) as launcher,
+            self._launcher() as launcher,
             Board([item.name for item in targets], self._console) as board,
         ):
             if todo:
@@ -60,6 +69,15 @@ class Session:
             self._print(["checked, nothing built:", *describe(targets)])
         else:
             self._report(targets, published)
+
+    def end(self, code: int, message: str) -> None:
+        """Tell the other hosts, where there are any, how the run ended here."""
+        if self._hosts is not None:
+            self._hosts.end(code, message)
+
+    def _launcher(self) -> Launcher:
+        accelerator = self._run.hardware.accelerator
+        return Launcher(accelerator) if self._hosts is None else LeadingLauncher(accelerator, self._hosts)
 
     def _targets(self, plan: Sequence[Planned]) -> Sequence[Planned]:
         if self._only is None:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         die_with_parent(given.parent)
     if given.ranks:
         again = [] if given.output is None else ["--output", str(given.output)]
-        group = ["--standalone", "--local_addr", "127.0.0.1", "--nproc_per_node", str(given.ranks)]
+        group = [*_meeting(given), "--nproc_per_node", str(given.ranks)]
         torchrun([*group, "-m", MODULE, "--parent", str(os.getpid()), *again, str(given.job)])
         return 0
     last = "done"
@@ -137,8 +137,18 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, help="write to this folder instead of the one the job names")
     parser.add_argument("--ranks", type=int, help="start this many processes for the job")
+    for name, kind in (("nnodes", int), ("node-rank", int), ("master-addr", str), ("master-port", int)):
+        parser.add_argument(f"--{name}", type=kind, help="as torchrun's, where several hosts take part")
     parser.add_argument("--parent", type=int, help="end when this process, the caller, ends")
     return parser
+
+
+def _meeting(given: argparse.Namespace) -> list[str]:
+    """Where the processes of a group meet: on this host alone, or at a port of the first of several."""
+    if given.nnodes is None:
+        return ["--standalone", "--local_addr", "127.0.0.1"]
+    names = ("nnodes", "node_rank", "master_addr", "master_port")
+    return [f"--{name}={getattr(given, name)}" for name in names]
 
 
 @contextmanager
