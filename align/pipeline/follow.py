@@ -15,7 +15,6 @@ from align.pipeline.channel import Channel
 from align.pipeline.hosts import FOLDER, POLL_SECONDS, identities, unshared
 from align.pipeline.interface import interface_of
 from align.pipeline.job import Job, Outcome
-from align.pipeline.launch_spec import HostsLauncher
 from align.pipeline.launcher import Launcher, Layout
 from align.pipeline.live import Board, progress
 from align.pipeline.plan import Planned
@@ -48,9 +47,9 @@ class Follower:
     """One host that follows node 0."""
 
     def __init__(self, run: Run, tell: Callable[[str], None]) -> None:
-        assert isinstance(run.launcher, HostsLauncher)
+        assert run.launcher.meeting is not None
         self._run = run
-        self._launcher = run.launcher
+        self._launcher = run.launcher.meeting
         self._tell = tell
         self._outputs = run.paths.outputs.resolve()
         self._own: dict[str, Any] = {"rank": self._launcher.node_rank, "host": socket.gethostname()}

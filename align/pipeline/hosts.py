@@ -154,10 +154,10 @@ def identities(plan: Sequence[Planned]) -> dict[str, str]:
 
 def hosts_of(run: Run) -> Hosts | None:
     """What node 0 needs where several hosts take part; None on a single host, or another one."""
-    launcher = run.launcher
-    if not isinstance(launcher, HostsLauncher) or launcher.node_rank or run.hardware.hosts == 1:
+    meeting = run.launcher.meeting
+    if meeting is None or meeting.node_rank or run.hardware.hosts == 1:
         return None
-    return Hosts(launcher, run.hardware.hosts, run.paths.outputs)
+    return Hosts(meeting, run.hardware.hosts, run.paths.outputs)
 
 
 def unshared(rank: int, name: str, there: str, here: str) -> str:

@@ -155,7 +155,7 @@ class Run(Spec):
     def _launch_problems(self) -> list[str]:
         hosts, kind = self.hardware.hosts, self.launcher.kind
         if hosts > 1 and kind in ("inline", "torchrun"):
-            return [f"hardware.hosts: launcher={kind} runs on one host (got {hosts}); use launcher=hosts"]
+            return [f"hardware.hosts: launcher={kind} runs on one host (got {hosts}); use hosts or slurm"]
         if self.launcher.node_rank_here >= hosts:
             return [f"launcher.node_rank: with {hosts} hosts they are 0 to {hosts - 1}"]
         if self.devices == 1:

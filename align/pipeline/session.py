@@ -14,12 +14,14 @@ from align.pipeline.execute import Builder, check
 from align.pipeline.follow import follow
 from align.pipeline.hosts import hosts_of
 from align.pipeline.invocation import Invocation
+from align.pipeline.launch_spec import SlurmLauncher
 from align.pipeline.launcher import Launcher
 from align.pipeline.lead import LeadingLauncher
 from align.pipeline.live import Board, screen
 from align.pipeline.plan import Planned, describe, make_plan, missing_upstream
 from align.pipeline.record import RunRecord, config_text
 from align.pipeline.run import Run
+from align.pipeline.slurm import submit
 from align.stages.evaluate import Evaluate
 from align.training.spec import TrainingSpec
 
@@ -47,6 +49,9 @@ class Session:
         plan = make_plan(self._run, self._store)
         if self._run.run.dry_run:
             self._print(describe(plan))
+            return
+        if isinstance(self._run.launcher, SlurmLauncher) and self._run.launcher.meeting is None:
+            self._print([submit(self._run, self._run.launcher, self._invocation.label)])
             return
         if self._run.launcher.node_rank_here:
             follow(self._run, plan, self._console)

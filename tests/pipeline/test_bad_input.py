@@ -82,7 +82,7 @@ REFUSED = {
     ),
     "several hosts": (
         ("hardware=2x8xh100", "launcher=torchrun"),
-        "hardware.hosts: launcher=torchrun runs on one host (got 2); use launcher=hosts",
+        "hardware.hosts: launcher=torchrun runs on one host (got 2); use hosts or slurm",
     ),
     "a host without a number": (
         ("hardware=2x8xh100", "launcher=hosts", "launcher.address=127.0.0.1"),

@@ -46,17 +46,104 @@ def losses(artifact: Path) -> list[float]:
     return [row["policy/loss"] for row in rows if row["split"] == "train" and "policy/loss" in row]
 
 
-def test_two_hosts_train_what_one_host_with_two_ranks_trains(toy, outputs: Path) -> None:
-    alone = toy.run(outputs, *SFT, "run.name=alone", "hardware=2xcpu")
-    assert alone.returncode == 0, alone.stderr
+def test_two_hosts_train_what_one_process_trains(toy, outputs: Path) -> None:
+    (alone,) = (outputs / "artifacts").glob("sft-*")
     port, words = free_port(), (*SFT, "run.name=hosts")
     with started(toy, outputs, 1, port, *words) as second, started(toy, outputs, 0, port, *words) as first:
         code, output, errors = ended(first)
         assert code == 0, errors + output
         code, output, errors = ended(second)
         assert code == 0, errors + output
-    one, two = ((outputs / "runs" / name / "sft").resolve() for name in ("alone", "hosts"))
-    assert json.loads((two / "lineage.json").read_text())["world_size"] == 2
-    assert {path.name for path in (two / "log").iterdir()} >= {"rank-0.txt", "rank-1.txt"}
-    assert len(losses(two)) == 4 and losses(two) == losses(one)
+    both = (outputs / "runs" / "hosts" / "sft").resolve()
+    assert json.loads((both / "lineage.json").read_text())["world_size"] == 2
+    assert {path.name for path in (both / "log").iterdir()} >= {"rank-0.txt", "rank-1.txt"}
+    assert len(losses(both)) == 4 and losses(both) == pytest.approx(losses(alone), abs=1e-4)
     assert not list((outputs / "hosts").iterdir())
+
+
+@pytest.mark.slow
+def test_stages_in_a_row_meet_again_and_what_is_there_is_skipped_everywhere(toy, outputs: Path) -> None:
+    one_host = toy.run(outputs, *SFT, "run.name=alone", "hardware=2xcpu")
+    assert one_host.returncode == 0, one_host.stderr
+    port, words = free_port(), ("run.fresh=[sft,dpo]", "run.name=both")
+    with started(toy, outputs, 0, port, *words) as first, started(toy, outputs, 1, port, *words) as second:
+        assert ended(first)[0] == 0
+        code, output, _ = ended(second)
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines() if " ran " in line] == ["sft", "dpo"]
+    one, two = ((outputs / "runs" / name / "sft").resolve() for name in ("alone", "both"))
+    assert one != two and losses(two) == losses(one)
+    with started(toy, outputs, 0, port) as first, started(toy, outputs, 1, port) as second:
+        code, output, _ = ended(first)
+        assert code == 0 and sum(" cached " in line for line in output.splitlines()) == 3
+        code, output, _ = ended(second)
+        assert code == 0 and " ran " not in output
+
+
+def test_a_host_that_does_not_see_the_outputs_is_refused(toy, outputs: Path, tmp_path: Path) -> None:
+    port, elsewhere = free_port(), tmp_path / "elsewhere"
+    with started(toy, elsewhere, 1, port) as second, started(toy, outputs, 0, port) as first:
+        for process in (first, second):
+            code, _, errors = ended(process)
+            assert code == 2 and "Traceback" not in errors
+            assert errors.startswith("paths.outputs: host 1 (") and str(elsewhere) in errors
+    assert not list((outputs / "hosts").iterdir())
+
+
+def test_a_host_that_was_given_other_options_is_refused(toy, outputs: Path) -> None:
+    port = free_port()
+    with (
+        started(toy, outputs, 1, port, "stages.dpo.trainer.beta=0.7") as second,
+        started(toy, outputs, 0, port) as first,
+    ):
+        code, _, errors = ended(first)
+        assert code == 2 and errors.startswith("stages.dpo: host 1 (")
+        assert "give every host the same options, code and data" in errors
+        code, _, again = ended(second)
+        assert code == 2 and again == f"node 0: {errors}"
+
+
+def test_hosts_that_wait_in_vain_say_for_whom(toy, outputs: Path) -> None:
+    port, short = free_port(), "launcher.join_seconds=1"
+    with started(toy, outputs, 0, port, short) as first:
+        code, _, errors = ended(first)
+    assert code == 2 and "launcher: host 1 did not join within 1 s" in errors
+    with started(toy, outputs, 1, port, short) as second:
+        code, _, errors = ended(second)
+    assert code == 2 and f"launcher.address: node 0 was not reached at 127.0.0.1, port {port}" in errors
+
+
+def test_a_refusal_of_host_0_ends_the_others(toy, outputs: Path) -> None:
+    port, words = free_port(), ("run.fresh=[dpo]", f"run.publish={outputs}")  # a folder that is not empty
+    with started(toy, outputs, 0, port, *words) as first, started(toy, outputs, 1, port, *words) as second:
+        code, _, errors = ended(first)
+        assert code == 2 and errors.startswith("run.publish: ")
+        other, _, again = ended(second)
+        assert other == 2 and again == f"node 0: {errors}"
+
+
+LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=4",
+        "stages.sft.trainer.max_steps=2000")  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_hosts_end_when_one_of_them_is_killed(toy, outputs: Path, victim: int) -> None:
+    port = free_port()
+    with started(toy, outputs, 0, port, *LONG) as first, started(toy, outputs, 1, port, *LONG) as second:
+        deadline = time.monotonic() + PATIENCE
+        while not list(outputs.glob("artifacts/sft-*/log/rank-1.txt")) or not training(outputs):
+            assert time.monotonic() < deadline and first.poll() is None and second.poll() is None
+            time.sleep(0.1)
+        killed, other = (first, second) if victim == 0 else (second, first)
+        killed.kill()
+        code, output, errors = ended(other)
+    assert code == 1 and "Traceback" not in errors
+    if victim == 0:
+        assert errors == "node 0 (127.0.0.1) ended without a word\n"
+    else:
+        assert errors.startswith("sft failed: host 1 (") and "): it ended without a word" in errors
+
+
+def training(outputs: Path) -> bool:
+    return any(path.stat().st_size > 2000 for path in outputs.glob("artifacts/sft-*/metrics.jsonl"))
