@@ -71,7 +71,7 @@ class Channel:
             self._connection.close()
 
     def _receive(self) -> None:
-        with suppress(OSError, ValueError), self._connection.makefile("rb") as stream:
+        with suppress(OSError, ValueError, TypeError, KeyError), self._connection.makefile("rb") as stream:
             while line := stream.readline(LONGEST):
                 message = json.loads(line)
                 self._heard = time.monotonic()

@@ -85,10 +85,14 @@ def fetch_from_config(cfg: "DictConfig") -> None:
         SystemExit: with 1 when something could not be had, 2 when the config has to be put right.
     """
     try:
-        found = needed(bind(cfg, Run))
+        run = bind(cfg, Run)
     except ConfigError as problem:
         sys.stderr.write(f"{problem}\n")
         raise SystemExit(REFUSED) from None
+    found = needed(run)
+    if run.run.dry_run:
+        sys.stdout.writelines(f"{_name(item)}  ({place})\n" for item, place in found.items())
+        return
     failed = 0
     for item, place in found.items():
         try:

@@ -104,7 +104,7 @@ class Hosts:
     def _greet(self, secret: str, plan: Mapping[str, str]) -> None:
         for channel in list(self._strangers):
             hello = channel.receive()
-            if hello is None:
+            if hello is None or not {"rank", "host"} <= hello.keys():  # nothing yet, or not one of ours
                 if channel.trouble:
                     self._strangers.remove(channel)
                 continue

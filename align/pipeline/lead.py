@@ -18,7 +18,7 @@ FINISH_SECONDS = 300.0  # torchrun's agents wait that long for one another
 PORTS = 100  # above launcher.port, taken in turn: one that was just used may still be busy
 # What processes say whose partner is gone: true, and not the cause.
 CONSEQUENCES = ("connection closed", "connection reset", "broken pipe", "connection refused", "stopped by")
-WEIGHT = {"refused": 0, "starved": 1}
+WEIGHT = {"refused": 0, "starved": 1, "failed": 2}  # of several bad outcomes, which speaks for the stage
 
 
 class _Unfinished(Exception):
@@ -132,7 +132,7 @@ def _together(own: Outcome, members: list[Member], others: dict[int, Outcome]) -
     bad = [outcome for outcome in said if outcome.state != "done"]
     if not bad:
         return own
-    bad.sort(key=lambda outcome: (_is_consequence(outcome), WEIGHT.get(outcome.state, 2)))
+    bad.sort(key=lambda outcome: (_is_consequence(outcome), WEIGHT.get(outcome.state, 3)))
     return Outcome(state=bad[0].state, messages=tuple(line for outcome in bad for line in outcome.messages))
 
 

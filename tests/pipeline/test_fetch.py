@@ -136,6 +136,11 @@ def test_what_is_named_is_fetched_once_and_then_found_offline(hub: Place) -> Non
         assert offline == "0" or not hub.asked
     checked = hub.run("pipeline", "run.check=true", HF_HUB_OFFLINE="1")
     assert checked.returncode == 0, checked.stderr
+    other = ("corpus.pairs.sources.toy.hub.revision=" + "f" * 40,)
+    for script in ("fetch", "pipeline"):  # `datasets` itself would take the commit that it has
+        done = hub.run(script, "run.check=true", *other, HF_HUB_OFFLINE="1")
+        assert done.returncode == {"fetch": 1, "pipeline": 2}[script], done.stdout
+        assert "hf://me/rows@ffffffffffff [train]" in done.stderr
 
 
 def test_what_cannot_be_had_is_named_and_the_rest_is_fetched(hub: Place, tmp_path: Path) -> None:
