@@ -89,6 +89,10 @@ class SlurmLauncher(Gathering):
     node_rank: NonNegativeInt | None = None
     address: Word | None = None
 
+    def __post_init__(self) -> None:
+        if (self.node_rank is None) != (self.address is None):
+            raise ValueError("node_rank: goes with address; the batch script sets both, leave them out here")
+
     @property
     def meeting(self) -> HostsLauncher | None:
         """Inside the job, what its script says; None on the login node."""

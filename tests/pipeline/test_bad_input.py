@@ -88,6 +88,10 @@ REFUSED = {
         ("hardware=2x8xh100", "launcher=hosts", "launcher.address=127.0.0.1"),
         "launcher.node_rank: required",
     ),
+    "half of where a Slurm job's hosts meet": (
+        ("hardware=2x8xh100", "launcher=slurm", "launcher.node_rank=0"),
+        "launcher.node_rank: goes with address; the batch script sets both",
+    ),
     "a host too many": (
         ("hardware=2x8xh100", "launcher=hosts", "launcher.address=127.0.0.1", "launcher.node_rank=2"),
         "launcher.node_rank: with 2 hosts they are 0 to 1",

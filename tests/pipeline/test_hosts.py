@@ -1,6 +1,8 @@
 """Several hosts are one run: here they are processes on one machine, with real agents and real gloo."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -11,9 +13,16 @@ from pathlib import Path
 import pytest
 
 from align.artifacts.metrics import read_metrics
+from tests.pipeline.test_parallel import descendants
 
 PATIENCE = 120.0
 GROUP = ("hardware=cpu", "hardware.hosts=2", "parallel=ddp", "launcher=hosts", "launcher.address=127.0.0.1")
+EVALUATE = (
+    "+stage@stages.evaluate=evaluate",
+    'stages.evaluate.checkpoints={dpo: {path: "stage:dpo"}}',
+    "stages.evaluate.suites={questions: {data: {use: sft}}}",
+    "stages.evaluate.decoding.max_new_tokens=4",
+)
 SFT = ("run.only=sft", "run.fresh=[sft]")
 
 
@@ -63,9 +72,10 @@ def test_two_hosts_train_what_one_process_trains(toy, outputs: Path) -> None:
 
 @pytest.mark.slow
 def test_stages_in_a_row_meet_again_and_what_is_there_is_skipped_everywhere(toy, outputs: Path) -> None:
-    one_host = toy.run(outputs, *SFT, "run.name=alone", "hardware=2xcpu")
+    held_out = "corpus.sft.held_out=8"
+    one_host = toy.run(outputs, held_out, "run.only=sft", "run.name=alone", "hardware=2xcpu")
     assert one_host.returncode == 0, one_host.stderr
-    port, words = free_port(), ("run.fresh=[sft,dpo]", "run.name=both")
+    port, words = free_port(), (held_out, *EVALUATE, "run.fresh=[sft]", "run.name=both")
     with started(toy, outputs, 0, port, *words) as first, started(toy, outputs, 1, port, *words) as second:
         assert ended(first)[0] == 0
         code, output, _ = ended(second)
@@ -73,9 +83,12 @@ def test_stages_in_a_row_meet_again_and_what_is_there_is_skipped_everywhere(toy,
     assert [line.split()[0] for line in output.splitlines() if " ran " in line] == ["sft", "dpo"]
     one, two = ((outputs / "runs" / name / "sft").resolve() for name in ("alone", "both"))
     assert one != two and losses(two) == losses(one)
-    with started(toy, outputs, 0, port) as first, started(toy, outputs, 1, port) as second:
+    evaluation = (outputs / "runs" / "both" / "evaluate").resolve()
+    assert json.loads((evaluation / "lineage.json").read_text())["world_size"] == 1
+    words = (held_out, *EVALUATE)
+    with started(toy, outputs, 0, port, *words) as first, started(toy, outputs, 1, port, *words) as second:
         code, output, _ = ended(first)
-        assert code == 0 and sum(" cached " in line for line in output.splitlines()) == 3
+        assert code == 0 and sum(" cached " in line for line in output.splitlines()) == 4
         code, output, _ = ended(second)
         assert code == 0 and " ran " not in output
 
@@ -126,24 +139,69 @@ LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=
         "stages.sft.trainer.max_steps=2000")  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
-def test_hosts_end_when_one_of_them_is_killed(toy, outputs: Path, victim: int) -> None:
+@pytest.fixture
+def pair(toy, outputs: Path) -> Iterator[tuple["subprocess.Popen[str]", "subprocess.Popen[str]"]]:
+    """Two hosts in the middle of a long stage."""
     port = free_port()
     with started(toy, outputs, 0, port, *LONG) as first, started(toy, outputs, 1, port, *LONG) as second:
         deadline = time.monotonic() + PATIENCE
-        while not list(outputs.glob("artifacts/sft-*/log/rank-1.txt")) or not training(outputs):
+        while not training(outputs):
             assert time.monotonic() < deadline and first.poll() is None and second.poll() is None
             time.sleep(0.1)
-        killed, other = (first, second) if victim == 0 else (second, first)
-        killed.kill()
-        code, output, errors = ended(other)
-    assert code == 1 and "Traceback" not in errors
-    if victim == 0:
-        assert errors == "node 0 (127.0.0.1) ended without a word\n"
-    else:
-        assert errors.startswith("sft failed: host 1 (") and "): it ended without a word" in errors
+        yield first, second
+
+
+@pytest.mark.slow
+def test_the_others_end_when_host_0_is_killed(pair) -> None:
+    first, second = pair
+    first.kill()
+    assert ended(second)[::2] == (1, "node 0 (127.0.0.1) ended without a word\n")
+
+
+@pytest.mark.slow
+def test_host_0_ends_when_another_one_is_killed(pair) -> None:
+    first, second = pair
+    second.kill()
+    code, _, errors = ended(first)
+    assert code == 1 and "Traceback" not in errors.splitlines()[0]
+    assert errors.startswith("sft failed: host 1 (") and "): it ended without a word" in errors
+
+
+@pytest.mark.slow
+def test_all_end_when_a_rank_of_one_host_is_killed(pair) -> None:
+    first, second = pair
+    ranks = [pid for pid in descendants(second.pid) if is_rank(pid)]
+    assert len(ranks) == 1
+    os.kill(ranks[0], signal.SIGKILL)
+    code, _, errors = ended(first)
+    assert code == 1 and errors.startswith("sft failed: host 1 (")  # not the reset connection it caused
+    code, _, again = ended(second)
+    assert code == 1 and again.startswith("node 0: sft failed: host 1 (")
+
+
+@pytest.mark.slow
+def test_an_interrupt_of_one_host_ends_all(pair, outputs: Path) -> None:
+    first, second = pair
+    second.send_signal(signal.SIGINT)
+    assert ended(second)[0] == 130
+    code, _, errors = ended(first)
+    assert code == 1 and "host 1 (" in errors and "): interrupted" in errors
+    (status,) = (
+        path for path in outputs.glob("artifacts/sft-*/status.json") if '"failed"' in path.read_text()
+    )
+    assert "interrupted" in json.loads(status.read_text())["error"]
+
+
+def is_rank(pid: int) -> bool:
+    """Whether this is a process of the group: it works on a job and starts nobody."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return "align.pipeline.worker" in words and "--ranks" not in words
 
 
 def training(outputs: Path) -> bool:
+    """Whether a stage of many steps has made some."""
     return any(path.stat().st_size > 2000 for path in outputs.glob("artifacts/sft-*/metrics.jsonl"))
+
+
+LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=4",
+        "stages.sft.trainer.max_steps=20000")  # fmt: skip
