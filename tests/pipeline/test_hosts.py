@@ -2,12 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,12 @@ SFT = ("run.only=sft", "run.fresh=[sft]")
 
 
 def free_port() -> int:
-    """The first of two ports, next to one another, that nobody listens on."""
-    with socket.socket() as first:
-        first.bind(("127.0.0.1", 0))
-        return int(first.getsockname()[1]) % 30000 + 20000
+    """A port that nobody listens on, below those that systems give out by themselves."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 @contextmanager
@@ -124,6 +127,25 @@ def test_hosts_that_wait_in_vain_say_for_whom(toy, outputs: Path) -> None:
     with started(toy, outputs, 1, port, short) as second:
         code, _, errors = ended(second)
     assert code == 2 and f"launcher.address: node 0 was not reached at 127.0.0.1, port {port}" in errors
+
+
+def test_four_hosts_find_one_another_in_any_order(toy, outputs: Path) -> None:
+    port, more = free_port(), ("hardware.hosts=4", "run.name=four")
+    with ExitStack() as stack:
+        order = (2, 0, 3, 1)
+        processes = {rank: stack.enter_context(started(toy, outputs, rank, port, *more)) for rank in order}
+        for process in processes.values():
+            code, _, errors = ended(process)
+            assert code == 0, errors
+    assert json.loads((outputs / "runs" / "four" / "run.json").read_text())["error"] is None
+
+
+def test_a_port_that_is_taken_is_refused(toy, outputs: Path) -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with started(toy, outputs, 0, port) as first:
+            code, _, errors = ended(first)
+    assert code == 2 and errors.startswith(f"launcher.port: {port} cannot be listened on (")
 
 
 def test_a_refusal_of_host_0_ends_the_others(toy, outputs: Path) -> None:
