@@ -115,6 +115,7 @@ class Builder:
     def _perform(self, item: Planned) -> Outcome:
         job = Job(action="run", stages=(stage_job(self._run, item),))
         record_job(job, item.artifact.stage_json)
+        item.artifact.stop_request.unlink(missing_ok=True)  # of an earlier run
         return self._launcher.perform(
             job,
             layout_of(self._run, item.name),

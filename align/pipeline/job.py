@@ -101,9 +101,9 @@ def write_outcome(outcome: Outcome, job: Path) -> None:
     os.replace(draft, target)
 
 
-def read_outcomes(job: Path, ranks: int) -> dict[int, Outcome]:
-    """What the ranks of a job have said so far."""
-    paths = {rank: _outcome_path(job, rank) for rank in range(ranks)}
+def read_outcomes(job: Path, ranks: range) -> dict[int, Outcome]:
+    """What these ranks of a job have said so far."""
+    paths = {rank: _outcome_path(job, rank) for rank in ranks}
     return {rank: _OUTCOME.validate_json(path.read_bytes()) for rank, path in paths.items() if path.exists()}
 
 

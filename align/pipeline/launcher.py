@@ -28,10 +28,39 @@ KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": s
 
 @dataclass(frozen=True)
 class Layout:
-    """The processes of a stage. `grouped` asks for a process group, which DeepSpeed needs even when alone."""
+    """The processes of a stage. `grouped` asks for a process group, which DeepSpeed needs even when alone.
+
+    With several hosts, `ranks` counts those of all of them; they meet at `address` and `port` of node 0, and
+    gloo is told the network `interface` of this one.
+    """
 
     ranks: int = 1
     grouped: bool = False
+    hosts: int = 1
+    node_rank: int = 0
+    address: str = ""
+    port: int = 0
+    interface: str | None = None
+
+    @property
+    def local_ranks(self) -> int:
+        """Processes on this host."""
+        return self.ranks // self.hosts
+
+    @property
+    def numbers(self) -> range:
+        """The ranks of the processes on this host."""
+        first = self.node_rank * self.local_ranks
+        return range(first, first + self.local_ranks)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What a worker is told, so that it starts its share of the processes."""
+        meeting = (
+            "--nnodes", str(self.hosts), "--node-rank", str(self.node_rank),
+            "--master-addr", self.address, "--master-port", str(self.port),
+        )  # fmt: skip
+        return ("--ranks", str(self.local_ranks), *(meeting if self.hosts > 1 else ()))
 
 
 class Launcher:
@@ -43,7 +72,7 @@ class Launcher:
     """
 
     def __init__(
-        self, accelerator: Literal["cpu", "cuda"], signals: StopSignals, *, grace_seconds: float = 0.0
+        self, accelerator: Literal["cpu", "cuda"], signals: StopSignals, grace_seconds: float = 0.0
     ) -> None:
         self._accelerator = accelerator
         self._signals = signals
@@ -76,8 +105,6 @@ class Launcher:
         path = Path(self._folder.name) / f"job-{self._jobs}.json"
         write_job(job, path)
         with self._signals.put_off():
-            if job.saves_itself:
-                job.stop_request.unlink(missing_ok=True)
             child = self._start(path, layout)
             return self._wait(child, path, job, layout, watch)
 
@@ -91,7 +118,7 @@ class Launcher:
     ) -> Outcome:
         ends_by, is_told = math.inf, False
         while child.poll() is None:
-            said = read_outcomes(path, layout.ranks)
+            said = read_outcomes(path, layout.numbers)
             now = time.monotonic()
             if said and layout.ranks == 1:
                 break
@@ -104,7 +131,7 @@ class Launcher:
                 break
             watch()
             time.sleep(POLL_SECONDS)
-        outcome = verdict(read_outcomes(path, layout.ranks), layout.ranks)
+        outcome = verdict(read_outcomes(path, layout.numbers), layout.numbers)
         if outcome is None and self._signals.received:
             return Outcome(state="stopped", messages=("not saved anew",))
         return outcome or posthumous(child.wait())
@@ -116,10 +143,14 @@ class Launcher:
         job.stop_request.touch()
         return self._grace
 
+    def stop(self) -> None:
+        """End the child amid its job."""
+        self._end(kill=True)
+
     def _start(self, job: Path, layout: Layout) -> subprocess.Popen[str]:
         if layout.ranks > 1:
             self._end()
-            self._child, self._layout = self._spawn(layout, "--ranks", str(layout.ranks), str(job)), layout
+            self._child, self._layout = self._spawn(layout, *layout.words, str(job)), layout
             return self._child
         if self._child is None or self._layout != layout or self._child.poll() is not None:
             self._end()
@@ -165,7 +196,9 @@ def environment(accelerator: Literal["cpu", "cuda"], layout: Layout) -> dict[str
         ours = KEEP_MEMORY | ours
         ours |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     if layout.ranks > 1:
-        ours.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // layout.ranks)))
+        ours.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // layout.local_ranks)))
+        if layout.interface:
+            ours.setdefault("GLOO_SOCKET_IFNAME", layout.interface)
     elif layout.grouped:
         ours |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
         ours |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}

@@ -11,6 +11,7 @@ from align.config.suggest import did_you_mean
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 _NO_SUCH_KEY = re.compile(r"Could not override '([^']+)'")
+_SUBMITIT = "Could not find 'hydra/launcher/submitit"
 _NOISE = "Config search path:"
 _NO_OPTION = "Config group override must be a string"  # a ValueError of Hydra's
 
@@ -32,6 +33,8 @@ def explain_composition(problem: Exception, sections: Collection[str]) -> str:
         head = found[1].partition(".")[0]
         hint = did_you_mean(head, sections) or f" ({', '.join(sections)})"
         return f"{found[1]}: no such key{'' if head in sections else hint}"
+    if _SUBMITIT in text:
+        return "hydra/launcher: submitit is not installed; pip install hydra-submitit-launcher"
     if text.startswith(_NO_OPTION):
         return "a config group takes the name of one of its options, and null is none; leave the override out"
     return text.partition(_NOISE)[0].strip()

@@ -14,6 +14,7 @@ from align.config.spec import Bool, Int, Positive, PositiveInt, Spec
 from align.config.suggest import did_you_mean
 from align.data.spec import DataSpec
 from align.models.spec import ModelSpec
+from align.pipeline.launch_spec import AnyLauncher
 from align.runtime.spec import BatchSpec
 from align.stages import AnyStage
 from align.training.arguments import machine_problems
@@ -84,14 +85,6 @@ class Limits(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launcher(Spec):
-    """How a stage gets its processes, and how long one of them waits for another."""
-
-    kind: Literal["inline", "torchrun"]
-    timeout_minutes: Positive = 10
-
-
-@dataclass(frozen=True, kw_only=True)
 class Tracking(Spec):
     """Trackers that get the metrics beside metrics.jsonl."""
 
@@ -113,7 +106,7 @@ class Run(Spec):
     corpus: Mapping[str, DataSpec]
     hardware: Hardware
     parallel: Parallel
-    launcher: Launcher
+    launcher: AnyLauncher
     tracking: Tracking
     stages: Mapping[str, AnyStage]
 
@@ -161,12 +154,15 @@ class Run(Spec):
         ]
 
     def _launch_problems(self) -> list[str]:
-        if self.hardware.hosts > 1:
-            return [f"hardware.hosts: stages run on one host (got {self.hardware.hosts})"]
+        hosts, kind = self.hardware.hosts, self.launcher.kind
+        if hosts > 1 and kind in ("inline", "torchrun"):
+            return [f"hardware.hosts: launcher={kind} runs on one host (got {hosts}); use hosts or slurm"]
+        if self.launcher.node_rank_here >= hosts:
+            return [f"launcher.node_rank: with {hosts} hosts they are 0 to {hosts - 1}"]
         if self.devices == 1:
             return []
         machine = f"hardware {self.hardware.name} has {self.devices} devices"
-        if self.launcher.kind == "inline":
+        if kind == "inline":
             return [f"launcher.kind: inline is one process, but {machine}; use launcher=torchrun"]
         return [problem for name in self.stages for problem in self._sharing_problems(name, machine)]
 

@@ -16,6 +16,7 @@ from align.artifacts.store import ArtifactError
 from align.config.compose import as_yaml, bind
 from align.config.problem import ConfigError
 from align.pipeline.execute import StageFailed
+from align.pipeline.follow import EndedElsewhere
 from align.pipeline.invocation import Invocation
 from align.pipeline.refusal import explain_composition, is_refusal
 from align.pipeline.run import Run
@@ -77,6 +78,8 @@ def _run(cfg: "DictConfig", only: str | None, invocation: Invocation) -> Ending:
     signals = StopSignals()
 
     def ending(code: int, *lines: str) -> Ending:
+        if session is not None:
+            session.end(code, lines[0] if lines else "")
         return Ending(code, "\n".join(lines), session.folder if session else None)
 
     try:
@@ -86,10 +89,12 @@ def _run(cfg: "DictConfig", only: str | None, invocation: Invocation) -> Ending:
             return ending(0)
     except (ConfigError, ArtifactError) as problem:
         return ending(REFUSED, str(problem))
+    except EndedElsewhere as problem:
+        return ending(problem.code, str(problem))
     except (StageFailed, LostError) as problem:
         return ending(FAILED, str(problem), KEPT)
     except StopRequested as stop:
-        return ending(STOPPED, f"stopped by {signals.received}: {stop}", KEPT)
+        return ending(STOPPED, f"stopped by {signals.received or 'another host'}: {stop}", KEPT)
     except KeyboardInterrupt:
         return ending(INTERRUPTED, "interrupted", KEPT)
 

@@ -11,12 +11,17 @@ from align.artifacts.store import Store
 from align.config.problem import ConfigError, Problem
 from align.evaluation.table import evaluation_tables
 from align.pipeline.execute import Builder, check
+from align.pipeline.follow import follow
+from align.pipeline.hosts import hosts_of
 from align.pipeline.invocation import Invocation
+from align.pipeline.launch_spec import SlurmLauncher
 from align.pipeline.launcher import Launcher
+from align.pipeline.lead import LeadingLauncher
 from align.pipeline.live import Board, screen
 from align.pipeline.plan import Planned, describe, make_plan, missing_upstream
 from align.pipeline.record import RunRecord, config_text
 from align.pipeline.run import Run
+from align.pipeline.slurm import submit
 from align.pipeline.stopping import StopSignals
 from align.stages.evaluate import Evaluate
 from align.training.spec import TrainingSpec
@@ -36,6 +41,7 @@ class Session:
         self._store = Store(run.paths.outputs)
         self._console = screen()
         self._signals = signals
+        self._hosts = hosts_of(run)
 
     def perform(self) -> None:
         """Do what the run options ask for.
@@ -49,6 +55,14 @@ class Session:
         if self._run.run.dry_run:
             self._print(describe(plan))
             return
+        if isinstance(self._run.launcher, SlurmLauncher) and self._run.launcher.meeting is None:
+            self._print([submit(self._run, self._run.launcher, self._invocation.label)])
+            return
+        if self._run.launcher.node_rank_here:
+            follow(self._run, plan, self._console, self._signals)
+            return
+        if self._hosts is not None:
+            self._hosts.gather(plan, self._console.print)
         targets = self._targets(plan)
         published = self._published(targets)
         todo = [item for item in targets if item.state == "run"]
@@ -66,9 +80,16 @@ class Session:
         else:
             self._report(targets, published)
 
+    def end(self, code: int, message: str) -> None:
+        """Tell the other hosts, where there are any, how the run ended here."""
+        if self._hosts is not None:
+            self._hosts.end(code, message)
+
     def _launcher(self) -> Launcher:
-        grace = self._run.checkpoints.grace_seconds
-        return Launcher(self._run.hardware.accelerator, self._signals, grace_seconds=grace)
+        accelerator, grace = self._run.hardware.accelerator, self._run.checkpoints.grace_seconds
+        if self._hosts is None:
+            return Launcher(accelerator, self._signals, grace)
+        return LeadingLauncher(accelerator, self._signals, grace, self._hosts)
 
     def _targets(self, plan: Sequence[Planned]) -> Sequence[Planned]:
         if self._only is None:

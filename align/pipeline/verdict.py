@@ -23,9 +23,9 @@ def is_abandoned(problem: BaseException) -> bool:
     return any(sign in text for sign in _COLLECTIVE) and any(sign in text for sign in _UNANSWERED)
 
 
-def posthumous(code: int, rank: int = 0, ranks: int = 1) -> Outcome:
-    """What is to be said of a process that could not say it itself."""
-    who = f"rank {rank}" if ranks > 1 else "the worker"
+def posthumous(code: int, rank: int | None = None) -> Outcome:
+    """What is to be said of a process that could not say it itself; of a rank, or of a lone worker."""
+    who, rank = ("the worker", 0) if rank is None else (f"rank {rank}", rank)
     if code == -signal.SIGKILL:
         cause = f"{who} was killed (signal 9), most often because the machine had no memory left"
         return Outcome(state="starved", messages=(cause,), rank=rank)
@@ -33,16 +33,16 @@ def posthumous(code: int, rank: int = 0, ranks: int = 1) -> Outcome:
     return Outcome(state="failed", messages=(cause,), rank=rank)
 
 
-def verdict(outcomes: Mapping[int, Outcome], ranks: int) -> Outcome | None:
-    """The outcome of all ranks: that of the first to blame, else rank 0's; None where nobody spoke."""
+def verdict(outcomes: Mapping[int, Outcome], ranks: range) -> Outcome | None:
+    """One outcome of a host's ranks: of the first to blame, else the first's; None where nobody spoke."""
     bad = [outcome for outcome in outcomes.values() if outcome.state != "done"]
     if not bad:
-        return outcomes.get(0)
+        return outcomes.get(ranks[0])
     to_blame = [outcome for outcome in bad if outcome.state not in ("abandoned", "stopped")]
     stopped = [outcome for outcome in bad if outcome.state == "stopped"]
     if to_blame or stopped:
         return _named((to_blame or stopped)[0], ranks)
-    silent = [rank for rank in range(ranks) if rank not in outcomes]
+    silent = [rank for rank in ranks if rank not in outcomes]
     if not silent:
         return _named(bad[0], ranks)
     who = " and ".join(f"rank {rank}" for rank in silent)
@@ -51,9 +51,13 @@ def verdict(outcomes: Mapping[int, Outcome], ranks: int) -> Outcome | None:
     return Outcome(state="abandoned", messages=(cause,), rank=silent[0])
 
 
-def _named(outcome: Outcome, ranks: int) -> Outcome:
+def _named(outcome: Outcome, ranks: range) -> Outcome:
     first, *rest = outcome.messages or ("",)
-    if ranks == 1 or outcome.state in ("refused", "stopped") or first.startswith(f"rank {outcome.rank} "):
+    if (
+        len(ranks) == 1
+        or outcome.state in ("refused", "stopped")
+        or first.startswith(f"rank {outcome.rank} ")
+    ):
         return outcome
     messages = (f"rank {outcome.rank}: {first}", *rest)
     return Outcome(state=outcome.state, messages=messages, rank=outcome.rank)

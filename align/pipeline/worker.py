@@ -40,8 +40,7 @@ USER_ERRORS = (ConfigError, DataError, RowError)  # what the user can put right;
 MODULE = "align.pipeline.worker"
 EXIT_CODES = {"done": 0, "failed": 1, "starved": 1, "abandoned": 1, "refused": 2, "stopped": 75}
 # One rank's death is the end of all: the others have nothing to wait for. Stopping is asked for by a file.
-TORCHRUN = ("--standalone", "--local_addr", "127.0.0.1", "--shutdown_timeout", "3",
-            "--signals_to_handle", "SIGINT,SIGHUP,SIGQUIT")  # fmt: skip
+TORCHRUN = ("--shutdown_timeout", "3", "--signals_to_handle", "SIGINT,SIGHUP,SIGQUIT")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -51,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         leave_stopping_to_parent()
         die_with_parent(given.parent)
     if given.ranks:
-        return _start_ranks(given.ranks, given.job, given.output)
+        return _start_ranks(given)
     last = "done"
     for path in _paths(given.job):
         outcome = perform(path, given.output)
@@ -64,17 +63,17 @@ def main(argv: Sequence[str]) -> int:
     return EXIT_CODES[last]
 
 
-def _start_ranks(ranks: int, job: str, output: Path | None) -> int:
+def _start_ranks(given: argparse.Namespace) -> int:
     """Run the job on several processes; those that die without a word get an outcome all the same."""
-    again = [] if output is None else ["--output", str(output)]
-    group = [*TORCHRUN, "--nproc_per_node", str(ranks)]
+    again = [] if given.output is None else ["--output", str(given.output)]
+    group = [*_meeting(given), *TORCHRUN, "--nproc_per_node", str(given.ranks)]
     try:
-        torchrun([*group, "-m", MODULE, "--parent", str(os.getpid()), *again, job])
+        torchrun([*group, "-m", MODULE, "--parent", str(os.getpid()), *again, given.job])
     except ChildFailedError as problem:
-        said = read_outcomes(Path(job), ranks)
+        said = read_outcomes(Path(given.job), range(max(problem.failures) + 1))
         for number, failure in problem.failures.items():
             if number not in said:
-                write_outcome(posthumous(failure.exitcode, number, ranks), Path(job))
+                write_outcome(posthumous(failure.exitcode, number), Path(given.job))
         return 1
     return 0
 
@@ -164,8 +163,18 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, help="write to this folder instead of the one the job names")
     parser.add_argument("--ranks", type=int, help="start this many processes for the job")
+    for name, kind in (("nnodes", int), ("node-rank", int), ("master-addr", str), ("master-port", int)):
+        parser.add_argument(f"--{name}", type=kind, help="as torchrun's, where several hosts take part")
     parser.add_argument("--parent", type=int, help="end when this process, the caller, ends")
     return parser
+
+
+def _meeting(given: argparse.Namespace) -> list[str]:
+    """Where the processes of a group meet: on this host alone, or at a port of the first of several."""
+    if given.nnodes is None:
+        return ["--standalone", "--local_addr", "127.0.0.1"]
+    names = ("nnodes", "node_rank", "master_addr", "master_port")
+    return [f"--{name}={getattr(given, name)}" for name in names]
 
 
 @contextmanager

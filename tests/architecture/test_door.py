@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOOR = {"align/config/compose.py", "align/config/groups.py"}
-PASSES_ON = {"align/pipeline/runner.py", "align/pipeline/generate.py"}
+PASSES_ON = {"align/pipeline/runner.py", "align/pipeline/generate.py", "align/pipeline/fetch.py"}
 FILES = sorted((ROOT / "align").rglob("*.py"))
 
 

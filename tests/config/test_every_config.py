@@ -28,6 +28,13 @@ GOES_WITH = {
         "corpus.sft.sources.the_sandbox.path=sft.jsonl",
         "corpus.sft.sources.the_sandbox.format=messages",
     ],
+    "hardware/2x8xh100": [
+        "launcher=hosts",
+        "launcher.node_rank=1",
+        "launcher.address=n0",
+        "stages.pretrain.batch_size=16",
+    ],
+    "launcher/hosts": ["launcher.node_rank=0", "launcher.address=10.77.0.1"],
     "reward/ensemble": ["stages.evaluate.rewards.the_ensemble.sources.second.model=my/reward"],
     "stage/evaluate": ["stages.the_evaluate.suites={questions: {data: {use: sft}}}"],
     "suite/held_out_prompts": ["corpus.prompts.held_out=10"],

@@ -81,8 +81,9 @@ class Toy:
         usual |= {"limits.steps": "4", "logging.every_steps": "1"}
         usual |= {"paths.data": str(self.data), "paths.outputs": str(outputs)}
         options = [word for word in words if word.startswith("-")]
-        overrides = usual | dict(word.split("=", 1) for word in words if word not in options)
-        said = [f"{key}={value}" for key, value in overrides.items()]
+        given = [word for word in words if word not in options]
+        named = {word.partition("=")[0] for word in given}
+        said = [*(f"{key}={value}" for key, value in usual.items() if key not in named), *given]
         return [
             *(sys.executable, str(ROOT / "scripts" / f"{script}.py"), "--config-dir", str(self.conf)),
             *options,

@@ -81,8 +81,20 @@ REFUSED = {
         "tracking.trackers: swanlab is not installed; pip install swanlab",
     ),
     "several hosts": (
-        ("hardware=8xh100", "hardware.hosts=2"),
-        "hardware.hosts: stages run on one host (got 2)",
+        ("hardware=2x8xh100", "launcher=torchrun"),
+        "hardware.hosts: launcher=torchrun runs on one host (got 2); use hosts or slurm",
+    ),
+    "a host without a number": (
+        ("hardware=2x8xh100", "launcher=hosts", "launcher.address=127.0.0.1"),
+        "launcher.node_rank: required",
+    ),
+    "half of where a Slurm job's hosts meet": (
+        ("hardware=2x8xh100", "launcher=slurm", "launcher.node_rank=0"),
+        "launcher.node_rank: goes with address; the batch script sets both",
+    ),
+    "a host too many": (
+        ("hardware=2x8xh100", "launcher=hosts", "launcher.address=127.0.0.1", "launcher.node_rank=2"),
+        "launcher.node_rank: with 2 hosts they are 0 to 1",
     ),
     "single for many devices": (
         ("hardware=8xh100", "parallel=single"),

@@ -8,6 +8,15 @@ LOGISTICS = [
     ("hardware=2xcpu",),
     ("hardware=2xcpu", "parallel=zero2"),
     ("hardware=8xh100", "parallel=zero3"),
+    ("hardware=2xcpu", "hardware.hosts=2", "launcher=slurm", "launcher.account=other"),
+    (
+        "hardware=cpu",
+        "hardware.hosts=2",
+        "parallel=zero3",
+        "launcher=hosts",
+        "launcher.address=10.77.0.1",
+        "launcher.node_rank=1",
+    ),
     (
         "resources.sft.micro_batch=2",
         "resources.sft.parallel=zero1",

@@ -69,13 +69,13 @@ def test_a_recorded_job_can_be_run_again_and_tells_no_credentials(job: Job, tmp_
 
 def test_what_every_rank_said_is_found_beside_its_job(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
-    assert read_outcomes(path, 2) == {}
+    assert read_outcomes(path, range(2)) == {}
     failed = Outcome(state="failed", messages=("why",), rank=1)
     write_outcome(failed, path)
-    assert read_outcomes(path, 2) == {1: failed}
+    assert read_outcomes(path, range(2)) == {1: failed}
     write_outcome(Outcome(state="done"), path)
-    assert read_outcomes(path, 2) == {0: Outcome(state="done"), 1: failed}
-    assert read_outcomes(path, 1) == {0: Outcome(state="done")}
+    assert read_outcomes(path, range(2)) == {0: Outcome(state="done"), 1: failed}
+    assert read_outcomes(path, range(1)) == {0: Outcome(state="done")}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
