@@ -15,6 +15,7 @@ from align.data.contract import contract_of
 from align.models.saving import save_model
 from align.runtime.checkpoint import newest_complete
 from align.runtime.processes import assert_world
+from align.runtime.unshard import unshard
 from align.training.checkpoints import Checkpoints
 from align.training.journal import Journal
 from align.training.spec import SelectionSpec
@@ -52,11 +53,12 @@ def fit(
 
 
 def _save(trainer: Trainer, output: ArtifactDir) -> None:
+    if trainer.is_deepspeed_enabled:
+        unshard(trainer.deepspeed)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    state = trainer.accelerator.get_state_dict(trainer.deepspeed) if trainer.is_deepspeed_enabled else None
     if trainer.is_world_process_zero():
         tokenizer = cast(PreTrainedTokenizerBase, trainer.processing_class)
         tokenizer.padding_side = "left"  # the side for generation, which is what a saved model is for
-        save_model(model, tokenizer, output, state)
+        save_model(model, tokenizer, output)
         contract_of(tokenizer).save(output.model)
     trainer.accelerator.wait_for_everyone()

@@ -23,6 +23,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from align.models.attention import use_short_attention
+from align.runtime.unshard import watch_gradients
 from align.training.batches import PlannedSampler, SortedSampler
 from align.training.scoring import score_last, score_selected
 
@@ -68,6 +69,12 @@ class _Planned(Trainer):
     def _get_eval_sampler(self, eval_dataset: Dataset) -> SortedSampler:
         return SortedSampler(self.eval_dataset["length"][:])
 
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        prepared = super()._prepare_for_training(*args, **kwargs)
+        if self.is_deepspeed_enabled:
+            watch_gradients(self.deepspeed)
+        return prepared
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
@@ -111,14 +118,22 @@ class PlannedSFTTrainer(_Planned, SFTTrainer):
             self._score_lean(self.model, is_paired=False)
 
 
+def _scores_in_fp32(model: torch.nn.Module, inputs: Any, outputs: Any) -> Any:
+    """Differences of scores in bf16, which DeepSpeed's engine computes in, would lose their margin."""
+    outputs.logits = outputs.logits.float()
+    return outputs
+
+
 class PlannedRewardTrainer(_Planned, RewardTrainer):
     """Reward modelling on tokenised pairs (`chosen_ids`, `rejected_ids`, `length`)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        bare = self._bare(self.model)
         if self._can_be_lean():
-            use_short_attention(self._bare(self.model))
-            score_last(self._bare(self.model))
+            use_short_attention(bare)
+            score_last(bare)
+        bare.register_forward_hook(_scores_in_fp32)
 
 
 class PlannedDPOTrainer(_Planned, DPOTrainer):
