@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from align.artifacts.fingerprint import reference_paths
+from align.config.deepspeed_section import BATCH_KEYS, batch_problems
 from align.config.resources import Hardware, Parallel, StageResources, split
 from align.config.spec import Bool, Int, Positive, PositiveInt, Spec
 from align.config.suggest import did_you_mean
@@ -121,6 +122,7 @@ class Run(Spec):
             *self._fresh_problems(),
             *self._machine_problems(),
             *self._launch_problems(),
+            *self._section_problems(),
         ]
         if found:
             raise ValueError("\n".join(found))
@@ -176,6 +178,25 @@ class Run(Spec):
             if isinstance(stage, TrainingSpec)
             for line in machine_problems(name, self.resources_of(name).trainer, stage.trainer_class)
         ]
+
+    def _section_problems(self) -> list[str]:
+        """Batch sizes in DeepSpeed's section that are not those of the stages that use it."""
+        found = []
+        for name, stage in self.stages.items():
+            section = self.parallel_of(name).deepspeed
+            if section is None or not isinstance(stage, TrainingSpec):
+                continue
+            try:
+                batch = split(
+                    stage.batch_size, self.devices, self.resources_of(name).micro_batch, stage.row_tokens
+                )
+            except ValueError:
+                continue  # which is told elsewhere
+            sizes = (stage.batch_size, batch.micro_batch, batch.accumulation)
+            place = f"resources.{name}.parallel" if self.resources_of(name).parallel else "parallel"
+            numbers = dict(zip(BATCH_KEYS, sizes, strict=True))
+            found += [f"{place}.deepspeed.{line}" for line in batch_problems(section, numbers, name)]
+        return found
 
     def _sharing_problems(self, name: str, machine: str) -> list[str]:
         stage = self.stages[name]
