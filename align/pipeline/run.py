@@ -61,11 +61,15 @@ class Paths(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoints(Spec):
-    """How often a running stage saves itself, and how many of these it keeps."""
+    """How often a running stage saves itself, and how many of these it keeps.
+
+    `universal` lets a stage resume on another number of processes, or under another ZeRO stage.
+    """
 
     every_steps: PositiveInt | None = None
     every_minutes: Positive | None = 20
     keep: PositiveInt = 2
+    universal: Bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

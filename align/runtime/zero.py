@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from align.runtime import group
 from align.runtime.engine import Engine, MakeOptimizer, Step
+from align.runtime.universal import LATEST, load_universal
 
 TAG = "engine"
 
@@ -131,8 +132,11 @@ class ZeroEngine(Engine):
         self._engine.save_checkpoint(str(folder), tag=TAG)
 
     def load(self, folder: Path) -> None:
-        """Go back to what `save` wrote: the same stage on as many processes."""
-        self._engine.load_checkpoint(str(folder), tag=TAG)
+        """Go back to what `save` wrote: the same stage on as many processes, or what was converted of it."""
+        if (folder / LATEST).exists():
+            load_universal(self._engine, folder, TAG)
+        else:
+            self._engine.load_checkpoint(str(folder), tag=TAG)
 
 
 def _config(section: Mapping[str, Any], max_grad_norm: float, bf16: bool) -> dict[str, Any]:

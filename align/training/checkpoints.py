@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from align.runtime import group
 from align.runtime.checkpoint import seal
+from align.runtime.layout import Layout
 
 
 class Checkpoints(TrainerCallback):
@@ -31,5 +33,15 @@ class Checkpoints(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._saved_at = time.monotonic()
+        group.wait()  # the others may still be writing what the seal is to cover
         if state.is_world_process_zero:
-            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            layout_of(args).write(folder)
+            seal(folder)
+
+
+def layout_of(args: TrainingArguments) -> Layout:
+    """The processes that a trainer counts, and how DeepSpeed has them share a model."""
+    plugin = args.deepspeed_plugin if args.deepspeed else None
+    stage = None if plugin is None else plugin.deepspeed_config["zero_optimization"]["stage"]
+    return Layout(args.world_size, stage)

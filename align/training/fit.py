@@ -14,9 +14,10 @@ from align.artifacts.store import ArtifactDir
 from align.data.contract import contract_of
 from align.models.saving import save_model
 from align.runtime.checkpoint import newest_complete
+from align.runtime.layout import readable
 from align.runtime.processes import assert_world
 from align.runtime.unshard import unshard
-from align.training.checkpoints import Checkpoints
+from align.training.checkpoints import Checkpoints, layout_of
 from align.training.journal import Journal
 from align.training.spec import SelectionSpec
 
@@ -28,10 +29,14 @@ def fit(
     names: Mapping[str, str],
     selection: SelectionSpec | None = None,
     save_every_minutes: float | None = None,
+    universal: bool = False,
 ) -> None:
     """Train, resuming where a checkpoint is whole, evaluate before and after, and save the model.
 
+    `universal` converts a checkpoint that another number of processes, or another ZeRO stage, wrote.
+
     Raises:
+        ConfigError: there is such a checkpoint, and it is not to be converted.
         NonFiniteLossError: the loss became NaN or infinite.
         NonFiniteWeightsError: the weights did; nothing is saved.
     """
@@ -42,11 +47,12 @@ def fit(
     if selection is not None and selection.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(selection.patience))
     checkpoint = newest_complete(output.checkpoints)
+    source = readable(checkpoint, layout_of(trainer.args), universal=universal)
     if trainer.is_world_process_zero():
         journal.cut_back(-1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
     # Inside the training loop: DeepSpeed has no engine to evaluate with before it.
     trainer.args.eval_on_start = checkpoint is None and trainer.eval_dataset is not None
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    trainer.train(resume_from_checkpoint=None if source is None else str(source))
     if trainer.eval_dataset is not None:
         trainer.evaluate()
     _save(trainer, output)

@@ -3,6 +3,7 @@
 Source  conservative DPO: Mitchell 2023, "A note on DPO with noisy preferences", eq. 3
 """
 
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -23,6 +24,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from align.models.attention import use_short_attention
+from align.runtime.universal import LATEST, load_universal
 from align.runtime.unshard import watch_gradients
 from align.training.batches import PlannedSampler, SortedSampler
 from align.training.scoring import score_last, score_selected
@@ -69,8 +71,17 @@ class _Planned(Trainer):
     def _get_eval_sampler(self, eval_dataset: Dataset) -> SortedSampler:
         return SortedSampler(self.eval_dataset["length"][:])
 
-    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
-        prepared = super()._prepare_for_training(*args, **kwargs)
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: DataLoader, resume_from_checkpoint: str | None
+    ) -> Any:
+        resumed = resume_from_checkpoint
+        is_universal = resumed is not None and (Path(resumed) / LATEST).exists()
+        prepared = super()._prepare_for_training(
+            max_steps, train_dataloader, None if is_universal else resumed
+        )
+        if resumed is not None and is_universal:
+            load_universal(self.deepspeed, Path(resumed))
+            self._load_optimizer_and_scheduler(resumed)
         if self.is_deepspeed_enabled:
             watch_gradients(self.deepspeed)
         return prepared

@@ -6,6 +6,7 @@ other, as a worker goes through its jobs.
 
 import json
 import os
+import shutil
 import socket
 import traceback
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from pydantic import TypeAdapter
 
 from align.artifacts.store import ArtifactDir
 from align.config.resources import Hardware, Parallel, StageResources
-from align.runtime.processes import join_group, leave_group, start_afresh
+from align.runtime import group
+from align.runtime.processes import join_group, leave_group, rank, start_afresh
 from align.stages import AnyStage
 from align.stages.stage import RunSettings, StageIO
 
@@ -36,14 +38,14 @@ class Case:
     parallel: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
-    output: str | None = None  # another case's, whose checkpoints it goes on from
+    resumes: tuple[str, int] | None = None  # an earlier case, and the checkpoint of it to go on from
 
     def io(self, outputs: Path, devices: int) -> StageIO:
         section = None if self.parallel is None else section_of(self.parallel)
         return StageIO(
             name=self.name,
             inputs={},
-            output=ArtifactDir(outputs / (self.output or self.name)),
+            output=ArtifactDir(outputs / self.name),
             outputs=outputs,
             resources=StageResources(parallel=section, micro_batch=2, **self.resources),
             settings=RunSettings(
@@ -62,6 +64,10 @@ def perform(case: Case, outputs: Path, devices: int) -> str | None:
     """Run a case; what went wrong, or None."""
     environment = dict(os.environ)
     stage = TypeAdapter(AnyStage).validate_python(case.stage)
+    if case.resumes is not None:
+        if rank() == 0:
+            interrupt(outputs / case.resumes[0], outputs / case.name, case.resumes[1])
+        group.wait()
     try:
         start_afresh(stage.seed)
         stage.run(case.io(outputs, devices))
@@ -74,6 +80,15 @@ def perform(case: Case, outputs: Path, devices: int) -> str | None:
     return None
 
 
+def interrupt(finished: Path, copy: Path, step: int) -> None:
+    """What a stage would have left behind had it been cut off after the checkpoint of a step."""
+    shutil.copytree(finished, copy)
+    shutil.rmtree(copy / "model")
+    for checkpoint in (copy / "checkpoints").glob("checkpoint-*"):
+        if int(checkpoint.name.rpartition("-")[2]) > step:
+            shutil.rmtree(checkpoint)
+
+
 def launch(cases: Sequence[Case], outputs: Path, devices: int = 2) -> dict[str, str | None]:
     """Run all cases on `devices` processes; what went wrong with each, on any of them."""
     with socket.socket() as probe:
@@ -84,12 +99,12 @@ def launch(cases: Sequence[Case], outputs: Path, devices: int = 2) -> dict[str, 
     return {case.name: next((said[case.name] for said in found if said[case.name]), None) for case in cases}
 
 
-def _process(rank: int, cases: Sequence[Case], outputs: Path, devices: int, port: int) -> None:
+def _process(number: int, cases: Sequence[Case], outputs: Path, devices: int, port: int) -> None:
     torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(devices)}
+    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(devices)}
     os.environ |= {"LOCAL_WORLD_SIZE": str(devices), "DS_ACCELERATOR": "cpu"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     join_group("cpu")
     said = {case.name: perform(case, outputs, devices) for case in cases}
-    (outputs / f"said-{rank}.json").write_text(json.dumps(said))
+    (outputs / f"said-{number}.json").write_text(json.dumps(said))
     leave_group()
