@@ -32,6 +32,16 @@ def unshard(engine: Any) -> None:
                 module._parameters[name] = plain[id(weight)]
 
 
+def trained_weights(engine: Any) -> dict[str, Tensor]:
+    """A copy of the weights that are trained, in fp32 and whole, by name; every process must ask for it."""
+    masters = _unfused_masters(engine.optimizer)
+    named = [(name, weight) for name, weight in engine.module.named_parameters() if weight.requires_grad]
+    return {
+        name: (masters[id(weight)] if id(weight) in masters else _whole(weight)).detach().clone()
+        for name, weight in named
+    }
+
+
 def _whole(weight: nn.Parameter) -> Tensor:
     """One weight in fp32; a collective operation where it, or its fp32 copy, is spread over processes."""
     from deepspeed import zero  # noqa: PLC0415  (1.3 s that only ZeRO needs)

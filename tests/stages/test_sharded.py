@@ -45,6 +45,7 @@ FEW: list[Key] = [
 OFFLOADED: list[Key] = [("sft", "zero2_offload", "lora", "fp32"), ("dpo", "zero3_offload", "full", "fp32")]
 # PPO takes Adam's steps, fused ones, wherever the optimiser's states lie.
 PPO: list[Key] = [("ppo", section, "full", "fp32") for section in ("zero3_offload", "zero2_offload", "zero3")]
+PPO += [("ppo", "zero3", "lora", "fp32"), ("ppo", "zero2", "lora", "fp32")]
 LOSS = {"sft": "policy/loss", "reward": "reward_model/loss", "dpo": "policy/loss", "ppo": "value/loss"}
 LOADERS: dict[str, Any] = {
     "sft": AutoModelForCausalLM,
@@ -63,7 +64,7 @@ def make(tiny_model: Path, dialogue_data: DataSpec, pair_data: DataSpec, prompt_
     def case(key: Key) -> Case:
         kind, section, adapter, precision = key
         if kind == "ppo":
-            given = ppo(tiny_model, prompt_data)
+            given = ppo(tiny_model, prompt_data) | {"adapter": None if adapter == "full" else {"rank": 4}}
             return Case("-".join(key), given, None if section == "alone" else section)
         data = replace(dialogue_data if kind == "sft" else pair_data, held_out=4)
         given = {
