@@ -24,9 +24,11 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from align.models.attention import use_short_attention
-from align.runtime.universal import LATEST, load_universal
+from align.runtime.layout import written_by
+from align.runtime.universal import LATEST, convert, load_universal
 from align.runtime.unshard import watch_gradients
 from align.training.batches import PlannedSampler, SortedSampler
+from align.training.checkpoints import layout_of
 from align.training.scoring import score_last, score_selected
 
 
@@ -85,6 +87,14 @@ class _Planned(Trainer):
         if self.is_deepspeed_enabled:
             watch_gradients(self.deepspeed)
         return prepared
+
+    def _load_best_model(self) -> None:
+        best = Path(self.state.best_model_checkpoint or "")
+        written = written_by(best)
+        if written is None or layout_of(self.args).reads(written):
+            super()._load_best_model()
+        else:  # it was best before the run went on with other processes
+            load_universal(self.deepspeed, convert(best))
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)

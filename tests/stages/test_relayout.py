@@ -11,7 +11,7 @@ from align.artifacts.metrics import read_metrics
 from align.data.spec import DataSpec
 from tests.stages.sharded import Case, launch
 from tests.stages.test_ppo import prompt_data
-from tests.stages.test_sharded import ppo
+from tests.stages.test_sharded import apart, ppo
 
 __all__ = ["prompt_data"]
 
@@ -43,23 +43,28 @@ def test_a_stage_resumes_on_other_processes_and_under_another_zero_stage(
     tiny_model: Path, dialogue_data: DataSpec, prompt_data: DataSpec, tmp_path: Path
 ) -> None:
     full, lora = (sft(tiny_model, dialogue_data, adapter) for adapter in (None, {"rank": 4}))
+    # Of a loss that falls the highest is the first: the best step lies before the one that was resumed from.
+    chosen = {"eval_every": 1, "metric": "policy/loss", "mode": "max"}
+    picky = full | {"data": {**full["data"], "held_out": 4}, "selection": chosen}
     rewarded = ppo(tiny_model, prompt_data) | {"updates": 4}
     rewarded |= {"policy_optimizer": {"learning_rate": 1e-3, "epsilon": 1e-3}}
     written = [
         Case("sft-zero3", full, "zero3", EVERY),
         Case("ppo-zero3", rewarded, "zero3", EVERY),
         Case("sft-lora-zero2", lora, "zero2", EVERY),
+        Case("sft-best-zero3", picky, "zero3"),
     ]
     on_two = [
         Case("sft-3-to-2", full, "zero2", CONVERTED, resumes=("sft-zero3", 2)),
         Case("ppo-3-to-2", rewarded, "zero2", CONVERTED, resumes=("ppo-zero3", 2)),
         Case("sft-lora-2-to-3", lora, "zero3", CONVERTED, resumes=("sft-lora-zero2", 2)),
+        Case("sft-best-3-to-2", picky, "zero2", CONVERTED, resumes=("sft-best-zero3", 1)),
         Case("sft-refused", full, "zero2", EVERY, resumes=("sft-zero3", 2)),
         Case("ppo-refused", rewarded, "ddp", CONVERTED, resumes=("ppo-zero3", 2)),
     ]
     on_one = [
         replace(case, name=f"{case.name}-on-one", settings=CONVERTED, resumes=(case.name, 2))
-        for case in written
+        for case in written[:3]
     ]
 
     said = launch([*written, *on_two], tmp_path) | launch(on_one, tmp_path, devices=1)
@@ -80,3 +85,7 @@ def test_a_stage_resumes_on_other_processes_and_under_another_zero_stage(
         assert found == pytest.approx(expected, rel=1e-5), case.name
         assert expected[3] != pytest.approx(expected[1], rel=1e-3)
         assert (tmp_path / case.name / "checkpoints/universal-2").exists()
+    assert (tmp_path / "sft-best-3-to-2/checkpoints/universal-1").exists()
+    assert not (tmp_path / "sft-best-3-to-2/checkpoints/checkpoint-4").exists(), "the first was the best"
+    weights = (tmp_path / name / "model/model.safetensors" for name in ("sft-best-zero3", "sft-best-3-to-2"))
+    assert apart(*weights) <= 1e-6
