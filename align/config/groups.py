@@ -6,6 +6,7 @@ from typing import Any
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from align.config.problem import Problem
 from align.config.suggest import did_you_mean
@@ -25,7 +26,10 @@ def choose_parallel(resources: Any) -> Iterator[Problem]:
             continue
         options = GlobalHydra.instance().config_loader().get_group_options(GROUP)
         if choice in options:
-            entry[GROUP] = OmegaConf.to_container(compose(f"{GROUP}/{choice}")[GROUP], resolve=True)
+            try:
+                entry[GROUP] = OmegaConf.to_container(compose(f"{GROUP}/{choice}")[GROUP], resolve=True)
+            except OmegaConfBaseException as cause:  # such as an environment variable that is not set
+                yield Problem(("resources", stage, GROUP), str(cause).splitlines()[0])
         else:
             known = f"no such option ({', '.join(options)}){did_you_mean(choice, options)}"
             yield Problem(("resources", stage, GROUP), known)

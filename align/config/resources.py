@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from align.config.deepspeed_section import section_problems
 from align.config.spec import Bool, Positive, PositiveInt, Spec
 
 Precision = Literal["fp32", "bf16"]
@@ -28,6 +29,10 @@ class Parallel(Spec):
 
     name: str
     deepspeed: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if found := [f"deepspeed.{line}" for line in section_problems(self.deepspeed or {})]:
+            raise ValueError("\n".join(found))
 
     @property
     def zero_stage(self) -> int:

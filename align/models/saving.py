@@ -1,7 +1,5 @@
 """Saving: a trained model of either kind -> a plain Hugging Face folder."""
 
-from typing import Any
-
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,26 +15,26 @@ def save_model(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     output: ArtifactDir,
-    state: dict[str, Any] | None = None,
 ) -> None:
     """Write merged weights, tokenizer and generation config to model/; the LoRA adapter alone to adapter/.
 
-    `state` replaces the weights of a sharded model. The model is merged in place and of no further use for
-    training.
+    The model is merged in place and of no further use for training. Weights that are spread over processes
+    must have been put together before.
 
     Raises:
         NonFiniteWeightsError: a weight is NaN or infinite.
     """
-    refuse_non_finite(model)
+    _refuse_non_finite(model)
     if isinstance(model, PeftModel):
         model.save_pretrained(str(output.adapter), safe_serialization=True)
         model = model.merge_and_unload()
-    model.save_pretrained(str(output.model), state_dict=state, safe_serialization=True)
+    model.save_pretrained(str(output.model), safe_serialization=True)
     tokenizer.save_pretrained(output.model)
 
 
-def refuse_non_finite(model: torch.nn.Module) -> None:
-    """Raise NonFiniteWeightsError when a weight is NaN or infinite."""
+def _refuse_non_finite(model: torch.nn.Module) -> None:
+    empty = [name for name, weight in model.named_parameters() if not weight.numel()]
+    assert not empty, f"{empty[0]} is a shard without content"
     bad = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
     if bad:
         raise NonFiniteWeightsError(

@@ -175,6 +175,7 @@ def stage_job(run: Run, item: Planned) -> StageJob:
             save_every_steps=run.checkpoints.every_steps,
             save_every_minutes=run.checkpoints.every_minutes,
             keep_checkpoints=run.checkpoints.keep,
+            universal_checkpoints=run.checkpoints.universal,
             log_every_steps=run.logging.every_steps,
             trackers=run.tracking.trackers,
             timeout_minutes=run.launcher.timeout_minutes,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from align.artifacts.fingerprint import reference_paths
+from align.config.deepspeed_section import BATCH_KEYS, batch_problems
 from align.config.resources import Hardware, Parallel, StageResources, split
 from align.config.spec import Bool, Int, Positive, PositiveInt, Spec
 from align.config.suggest import did_you_mean
@@ -61,12 +62,16 @@ class Paths(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoints(Spec):
-    """How often a running stage saves itself, how many of these it keeps, and how long it may take to."""
+    """How often a running stage saves itself, how many of these it keeps, and how long it may take to.
+
+    `universal` lets a stage resume on another number of processes, or under another ZeRO stage.
+    """
 
     every_steps: PositiveInt | None = None
     every_minutes: Positive | None = 20
     keep: PositiveInt = 2
     grace_seconds: Positive = 110
+    universal: Bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +121,7 @@ class Run(Spec):
             *self._fresh_problems(),
             *self._machine_problems(),
             *self._launch_problems(),
+            *self._section_problems(),
         ]
         if found:
             raise ValueError("\n".join(found))
@@ -174,6 +180,25 @@ class Run(Spec):
             if isinstance(stage, TrainingSpec)
             for line in machine_problems(name, self.resources_of(name).trainer, stage.trainer_class)
         ]
+
+    def _section_problems(self) -> list[str]:
+        """Batch sizes in DeepSpeed's section that are not those of the stages that use it."""
+        found = []
+        for name, stage in self.stages.items():
+            section = self.parallel_of(name).deepspeed
+            if section is None or not isinstance(stage, TrainingSpec):
+                continue
+            try:
+                batch = split(
+                    stage.batch_size, self.devices, self.resources_of(name).micro_batch, stage.row_tokens
+                )
+            except ValueError:
+                continue  # which is told elsewhere
+            sizes = (stage.batch_size, batch.micro_batch, batch.accumulation)
+            place = f"resources.{name}.parallel" if self.resources_of(name).parallel else "parallel"
+            numbers = dict(zip(BATCH_KEYS, sizes, strict=True))
+            found += [f"{place}.deepspeed.{line}" for line in batch_problems(section, numbers, name)]
+        return found
 
     def _sharing_problems(self, name: str, machine: str) -> list[str]:
         stage = self.stages[name]

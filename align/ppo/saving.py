@@ -19,6 +19,7 @@ from align.ppo.loop import Loop
 from align.ppo.models import Models
 from align.ppo.spec import PpoSpec
 from align.runtime import group
+from align.runtime.layout import Layout
 from align.runtime.processes import rank
 from align.runtime.saving import Due, Stopped, checkpoint_to_resume
 from align.runtime.stage_io import StageIO
@@ -52,6 +53,7 @@ class Saver:
         if rank() == 0:
             folder.mkdir(parents=True, exist_ok=True)
             torch.save(loop.state(), folder / LOOP)
+            _layout(self._io).write(folder)
         group.wait()
         for name, engine in loop.engines.items():
             engine.save(folder / name)
@@ -65,9 +67,15 @@ class Saver:
             shutil.rmtree(old)
 
 
+def _layout(io: StageIO) -> Layout:
+    parallel = io.resources.parallel
+    is_deepspeed = parallel is not None and parallel.deepspeed is not None
+    return Layout(group.size(), parallel.zero_stage if parallel and is_deepspeed else None)
+
+
 def resume(loop: Loop, io: StageIO) -> None:
     """Go on from the newest whole checkpoint; what was logged after it is cut off."""
-    checkpoint = checkpoint_to_resume(io.output)
+    checkpoint = checkpoint_to_resume(io.output, _layout(io), universal=io.settings.universal_checkpoints)
     if checkpoint is not None:
         loop.restore(torch.load(checkpoint / LOOP, weights_only=True, map_location="cpu"))
         for name, engine in loop.engines.items():

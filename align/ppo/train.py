@@ -76,9 +76,13 @@ def train(spec: PpoSpec, io: StageIO) -> None:
             policy: Any = models.policy.module.model
             greedy = TransformersSampler(policy, tokenizer, replace(spec.decoding, temperature=0))
             write_snippet(io.output, greedy, loop.first_prompt, spec.decoding.max_new_tokens)
-            save_models(models, tokenizer, spec, io)
-            sys.stdout.writelines(f"{line}\n" for line in summary(io.output))
         group.wait()
+    models.policy.release()
+    models.value.release()
+    if rank() == 0:
+        save_models(models, tokenizer, spec, io)
+        sys.stdout.writelines(f"{line}\n" for line in summary(io.output))
+    group.wait()
 
 
 def _loop(

@@ -99,6 +99,9 @@ class Engine:
         """Give the module weights that `weights` returned."""
         self._copy(dict(self.module.named_parameters()), weights)
 
+    def release(self) -> None:
+        """Leave the module as it can be saved; training ends with that."""
+
     @staticmethod
     @torch.no_grad()
     def _copy(named: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:

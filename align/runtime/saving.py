@@ -10,6 +10,7 @@ from pathlib import Path
 from align.artifacts.checkpoint import newest_sound, rewind_logs, step_of
 from align.artifacts.store import ArtifactDir
 from align.runtime import group
+from align.runtime.layout import Layout, readable
 from align.runtime.processes import rank
 from align.runtime.trackers import rewind_events
 
@@ -39,12 +40,25 @@ class Due:
         self._saved_at = time.monotonic()
 
 
-def checkpoint_to_resume(output: ArtifactDir) -> Path | None:
-    """The newest sound checkpoint, the same on all processes; what was logged after it is taken back."""
+def checkpoint_to_resume(output: ArtifactDir, layout: Layout, *, universal: bool) -> Path | None:
+    """The newest sound checkpoint, the same on all processes; what was logged after it is taken back.
+
+    Args:
+        output: the artifact that is being built.
+        layout: of this run.
+        universal: whether a checkpoint that another layout wrote may be converted.
+
+    Returns:
+        The folder to resume from: the checkpoint, or what it was converted to.
+
+    Raises:
+        ConfigError: it was written by a layout that this one cannot read.
+    """
     found = group.first_says(newest_sound(output.checkpoints) if rank() == 0 else None)
+    source = readable(found, layout, universal=universal)
     if rank() == 0:
         rewind_logs(output.path, found)
         rewind_events(output.events, 0 if found is None else step_of(found))
     if found is not None:
         sys.stdout.write(f"resumed from {found.name}\n")
-    return found
+    return source

@@ -17,6 +17,7 @@ class RunSettings:
     save_every_steps: int | None = None
     save_every_minutes: float | None = 20
     keep_checkpoints: int = 2
+    universal_checkpoints: bool = False
     log_every_steps: int = 10
     trackers: tuple[str, ...] = ()
     timeout_minutes: float = 10.0

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from align.runtime import group
 from align.runtime.engine import Engine, MakeOptimizer, Step
+from align.runtime.processes import rank
+from align.runtime.universal import LATEST, load_universal
+from align.runtime.unshard import trained_weights, unshard
 
 TAG = "engine"
 
@@ -49,6 +52,7 @@ class ZeroEngine(Engine):
             dist_init_required=False,
         )
         self.module = self._engine.module
+        self._put: dict[str, Tensor] = {}
         self.stage: int = self._engine.zero_optimization_stage()
         self._peaks = [entry["lr"] for entry in self.optimizer.param_groups]
         if self.stage == 3:
@@ -112,8 +116,19 @@ class ZeroEngine(Engine):
             finally:
                 add_hooks(self._engine)
 
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the weights that are trained, by name: the optimiser's fp32 ones."""
+        return trained_weights(self._engine)
+
+    def release(self) -> None:
+        """Give the first process the module with whole fp32 weights; training ends with that."""
+        unshard(self._engine)
+        if rank() == 0:
+            self._copy(dict(self.module.named_parameters()), self._put)
+
     def put(self, weights: Mapping[str, Tensor]) -> None:
         """Give the module weights that `weights` returned; its training ends with that."""
+        self._put = dict(weights)  # the optimiser's own stay what they were
         named = dict(self.module.named_parameters())
         with self._changing([named[name] for name in weights]):
             self._copy(named, weights)
@@ -131,8 +146,11 @@ class ZeroEngine(Engine):
         self._engine.save_checkpoint(str(folder), tag=TAG)
 
     def load(self, folder: Path) -> None:
-        """Go back to what `save` wrote: the same stage on as many processes."""
-        self._engine.load_checkpoint(str(folder), tag=TAG)
+        """Go back to what `save` wrote: the same stage on as many processes, or what was converted of it."""
+        if (folder / LATEST).exists():
+            load_universal(self._engine, folder, TAG)
+        else:
+            self._engine.load_checkpoint(str(folder), tag=TAG)
 
 
 def _config(section: Mapping[str, Any], max_grad_norm: float, bf16: bool) -> dict[str, Any]:

@@ -105,4 +105,5 @@ class Dpo(TrainingSpec):
             names=DPO_NAMES,
             selection=self.selection,
             save_every_minutes=io.settings.save_every_minutes,
+            universal=io.settings.universal_checkpoints,
         )

@@ -100,4 +100,5 @@ class Pretrain(TrainingSpec):
             names=POLICY_NAMES,
             selection=self.selection,
             save_every_minutes=io.settings.save_every_minutes,
+            universal=io.settings.universal_checkpoints,
         )

@@ -80,4 +80,5 @@ class Reward(TrainingSpec):
             names=REWARD_NAMES,
             selection=self.selection,
             save_every_minutes=io.settings.save_every_minutes,
+            universal=io.settings.universal_checkpoints,
         )

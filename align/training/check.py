@@ -12,6 +12,7 @@ from align.data.records import Row, RowError
 from align.data.source import load_problems, load_rows
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
+from align.runtime.offload import offload_problems
 from align.runtime.stage_io import StageIO
 from align.training.arguments import build_arguments
 from align.training.spec import TrainingSpec
@@ -31,6 +32,8 @@ def common_problems(
         return [f"selection.metric: no metric {stage.selection.metric!r}; choose {', '.join(names.values())}"]
     if io.resources.liger and not is_liger_kernel_available():
         return [f"resources.{io.name}.liger: pip install liger-kernel, or leave it off"]
+    if found := [*offload_problems(io.resources.parallel)]:
+        return found
     try:
         io.split(stage.batch_size)
     except ValueError as problem:

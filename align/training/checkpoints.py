@@ -6,6 +6,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from align.artifacts.checkpoint import checkpoint_folder, seal
+from align.runtime import group
+from align.runtime.layout import Layout
 from align.runtime.saving import Due, Stopped
 
 
@@ -29,8 +31,11 @@ class Checkpoints(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._due.saved()
+        group.wait()  # the others may still be writing what the seal is to cover
         if state.is_world_process_zero:
-            seal(checkpoint_folder(Path(str(args.output_dir)), state.global_step))
+            folder = checkpoint_folder(Path(str(args.output_dir)), state.global_step)
+            layout_of(args).write(folder)
+            seal(folder)
 
     def raise_if_stopped(self) -> None:
         """Call it when training has ended.
@@ -40,3 +45,10 @@ class Checkpoints(TrainerCallback):
         """
         if self._stopped_at is not None:
             raise Stopped(self._stopped_at)
+
+
+def layout_of(args: TrainingArguments) -> Layout:
+    """The processes that a trainer counts, and how DeepSpeed has them share a model."""
+    plugin = args.deepspeed_plugin if args.deepspeed else None
+    stage = None if plugin is None else plugin.deepspeed_config["zero_optimization"]["stage"]
+    return Layout(args.world_size, stage)

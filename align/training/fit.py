@@ -15,7 +15,8 @@ from align.data.contract import contract_of
 from align.models.saving import save_model
 from align.runtime.processes import assert_world
 from align.runtime.saving import Due, checkpoint_to_resume
-from align.training.checkpoints import Checkpoints
+from align.runtime.unshard import unshard
+from align.training.checkpoints import Checkpoints, layout_of
 from align.training.journal import Journal
 from align.training.spec import SelectionSpec
 
@@ -27,10 +28,14 @@ def fit(
     names: Mapping[str, str],
     selection: SelectionSpec | None = None,
     save_every_minutes: float | None = None,
+    universal: bool = False,
 ) -> None:
     """Train, resuming where a checkpoint is whole, evaluate before and after, and save the model.
 
+    `universal` converts a checkpoint that another number of processes, or another ZeRO stage, wrote.
+
     Raises:
+        ConfigError: there is such a checkpoint, and it is not to be converted.
         NonFiniteLossError: the loss became NaN or infinite.
         NonFiniteWeightsError: the weights did; nothing is saved.
         Stopped: it was asked to end early; a checkpoint is there.
@@ -41,7 +46,7 @@ def fit(
     trainer.add_callback(checkpoints)
     if selection is not None and selection.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(selection.patience))
-    checkpoint = checkpoint_to_resume(output)
+    checkpoint = checkpoint_to_resume(output, layout_of(trainer.args), universal=universal)
     # Inside the training loop: DeepSpeed has no engine to evaluate with before it.
     trainer.args.eval_on_start = checkpoint is None and trainer.eval_dataset is not None
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -52,11 +57,12 @@ def fit(
 
 
 def _save(trainer: Trainer, output: ArtifactDir) -> None:
+    if trainer.is_deepspeed_enabled:
+        unshard(trainer.deepspeed)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    state = trainer.accelerator.get_state_dict(trainer.deepspeed) if trainer.is_deepspeed_enabled else None
     if trainer.is_world_process_zero():
         tokenizer = cast(PreTrainedTokenizerBase, trainer.processing_class)
         tokenizer.padding_side = "left"  # the side for generation, which is what a saved model is for
-        save_model(model, tokenizer, output, state)
+        save_model(model, tokenizer, output)
         contract_of(tokenizer).save(output.model)
     trainer.accelerator.wait_for_everyone()

@@ -3,6 +3,7 @@
 Source  conservative DPO: Mitchell 2023, "A note on DPO with noisy preferences", eq. 3
 """
 
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -23,8 +24,13 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from align.models.attention import use_short_attention
-from align.models.saving import refuse_non_finite
+from align.models.saving import NonFiniteWeightsError
+from align.runtime import group
+from align.runtime.layout import written_by
+from align.runtime.universal import LATEST, convert, load_universal
+from align.runtime.unshard import watch_gradients
 from align.training.batches import PlannedSampler, SortedSampler
+from align.training.checkpoints import layout_of
 from align.training.scoring import score_last, score_selected
 
 
@@ -77,6 +83,29 @@ class _Planned(Trainer):
         else:
             self.control.should_training_stop = True
 
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: DataLoader, resume_from_checkpoint: str | None
+    ) -> Any:
+        resumed = resume_from_checkpoint
+        is_universal = resumed is not None and (Path(resumed) / LATEST).exists()
+        prepared = super()._prepare_for_training(
+            max_steps, train_dataloader, None if is_universal else resumed
+        )
+        if resumed is not None and is_universal:
+            load_universal(self.deepspeed, Path(resumed))
+            self._load_optimizer_and_scheduler(resumed)
+        if self.is_deepspeed_enabled:
+            watch_gradients(self.deepspeed)
+        return prepared
+
+    def _load_best_model(self) -> None:
+        best = Path(self.state.best_model_checkpoint or "")
+        written = written_by(best)
+        if written is None or layout_of(self.args).reads(written):
+            super()._load_best_model()
+        else:  # it was best before the run went on with other processes
+            load_universal(self.deepspeed, convert(best))
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         self._total_train_tokens = self.state.num_input_tokens_seen  # TRL 1.16 counts from 0 when it resumes
         loss: torch.Tensor = super().training_step(*args, **kwargs)
@@ -89,7 +118,12 @@ class _Planned(Trainer):
         return loss
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        refuse_non_finite(self.model)  # resumed from, it would only fail again
+        shares = [getattr(weight, "ds_tensor", weight) for weight in self.model.parameters()]  # under ZeRO-3
+        is_broken = not all(bool(torch.isfinite(share).all()) for share in shares)
+        if group.largest(int(is_broken), self.accelerator.device):
+            raise NonFiniteWeightsError(
+                f"weights are not finite at step {self.state.global_step}; nothing was saved"
+            )
         super()._save_checkpoint(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -126,14 +160,22 @@ class PlannedSFTTrainer(_Planned, SFTTrainer):
             self._score_lean(self.model, is_paired=False)
 
 
+def _scores_in_fp32(model: torch.nn.Module, inputs: Any, outputs: Any) -> Any:
+    """Differences of scores in bf16, which DeepSpeed's engine computes in, would lose their margin."""
+    outputs.logits = outputs.logits.float()
+    return outputs
+
+
 class PlannedRewardTrainer(_Planned, RewardTrainer):
     """Reward modelling on tokenised pairs (`chosen_ids`, `rejected_ids`, `length`)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        bare = self._bare(self.model)
         if self._can_be_lean():
-            use_short_attention(self._bare(self.model))
-            score_last(self._bare(self.model))
+            use_short_attention(bare)
+            score_last(bare)
+        bare.register_forward_hook(_scores_in_fp32)
 
 
 class PlannedDPOTrainer(_Planned, DPOTrainer):

@@ -35,6 +35,10 @@ GOES_WITH = {
         "stages.pretrain.batch_size=16",
     ],
     "launcher/hosts": ["launcher.node_rank=0", "launcher.address=10.77.0.1"],
+    "parallel/zero3_nvme": [  # otherwise in an environment variable, which a test cannot count on
+        f"parallel.deepspeed.zero_optimization.offload_{what}.nvme_path=/drive"
+        for what in ("optimizer", "param")
+    ],
     "reward/ensemble": ["stages.evaluate.rewards.the_ensemble.sources.second.model=my/reward"],
     "stage/evaluate": ["stages.the_evaluate.suites={questions: {data: {use: sft}}}"],
     "suite/held_out_prompts": ["corpus.prompts.held_out=10"],

@@ -78,6 +78,18 @@ def case(stage: int, lora: bool, rank: int, folder: Path) -> dict[str, Any]:
     return found
 
 
+def kept(policy: Engine, value: Engine, rank: int) -> dict[str, Any]:
+    """What is saved of engines in bf16: the weights that were chosen, or the last ones."""
+    chosen, last = policy.weights(), value.weights()
+    learn(policy, value, episodes(SHARES[rank], lora=False), seed=1)
+    policy.put(chosen)
+    found = {"chosen": chosen, "before": last, "last": value.weights()}
+    for name, engine in (("policy", policy), ("value", value)):
+        engine.release()
+        found[name] = {key: weight.detach() for key, weight in engine.module.named_parameters()}
+    return found
+
+
 def process(rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "DS_ACCELERATOR": "cpu"}
@@ -88,6 +100,7 @@ def process(rank: int, port: int, folder: Path) -> None:
         policy, value = sharded(stage, lora=False, bf16=True)
         stats = learn(policy, value, episodes(SHARES[rank], lora=False))
         found["bf16", stage] = [stats.sums["policy/loss"], stats.sums["value/loss"]]
+        found["kept", stage] = kept(policy, value, rank)
     torch.save(found, folder / f"{rank}.pt")
     leave_group()
 
@@ -142,3 +155,14 @@ def test_a_gradient_that_is_not_finite_on_one_process_moves_none(found) -> None:
 def test_losses_in_bf16_are_alike_whatever_is_sharded(found) -> None:
     for stage in (2, 3):
         assert found[0]["bf16", stage] == pytest.approx(found[0]["bf16", 1], rel=1e-3)
+
+
+def test_what_is_saved_in_bf16_is_the_optimisers_own_fp32(found) -> None:
+    for stage in (1, 2, 3):
+        kept = found[0]["kept", stage]
+        for saved, expected in ((kept["policy"], kept["chosen"]), (kept["value"], kept["last"])):
+            assert saved.keys() == expected.keys()
+            assert all(torch.equal(saved[name], expected[name]) for name in expected)
+        assert all(weight.dtype == torch.float32 for weight in kept["policy"].values())
+        assert any(not torch.equal(weight, weight.bfloat16().float()) for weight in kept["policy"].values())
+        assert any(not torch.equal(kept["before"][name], weight) for name, weight in kept["last"].items())
