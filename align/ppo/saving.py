@@ -4,6 +4,7 @@ Writes  checkpoints/checkpoint-<update>/, model/, value/, adapter/
 """
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,9 +74,13 @@ def _layout(io: StageIO) -> Layout:
     return Layout(group.size(), parallel.zero_stage if parallel and is_deepspeed else None)
 
 
-def resume(loop: Loop, io: StageIO) -> None:
-    """Go on from the newest whole checkpoint; what was logged after it is cut off."""
-    checkpoint = checkpoint_to_resume(io.output, _layout(io), universal=io.settings.universal_checkpoints)
+def resumable(io: StageIO) -> Path | None:
+    """The folder to go on from; what was logged after it is cut off, so ask before anything is logged."""
+    return checkpoint_to_resume(io.output, _layout(io), universal=io.settings.universal_checkpoints)
+
+
+def resume(loop: Loop, checkpoint: Path | None, io: StageIO) -> None:
+    """Go on from a checkpoint, or begin."""
     if checkpoint is not None:
         loop.restore(torch.load(checkpoint / LOOP, weights_only=True, map_location="cpu"))
         for name, engine in loop.engines.items():

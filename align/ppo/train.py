@@ -28,7 +28,7 @@ from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
 from align.ppo.models import Models, build_models, load_base, shares_base
 from align.ppo.prompts import Asked, PromptPlan, fitting
-from align.ppo.saving import Saver, resume, save_models
+from align.ppo.saving import Saver, resumable, resume, save_models
 from align.ppo.schedule import Schedule
 from align.ppo.score import WeightedSource, score_completions
 from align.ppo.selection import FIRST_EPISODE, Selection
@@ -55,8 +55,10 @@ def train(spec: PpoSpec, io: StageIO) -> None:
     Raises:
         TrainingBroke: see `Loop.run`.
         DataError: no prompt fits.
+        ConfigError: a checkpoint was written by a layout that this run cannot read.
     """
     set_seed(spec.seed)
+    checkpoint = resumable(io)
     tokenizer = load_model_tokenizer(io.locate(spec.policy.path), spec.policy)
     sources = {
         name: WeightedSource(entry.source.located(io.locate).build(), entry.weight)
@@ -69,7 +71,7 @@ def train(spec: PpoSpec, io: StageIO) -> None:
     models = build_models(spec, io, tokenizer, base, (shaping.mean, shaping.deviation))
     with Trackers(io.settings.trackers if rank() == 0 else (), io.name, io.output.events) as trackers:
         loop = _loop(spec, io, tokenizer, models, sources, shaping, trackers)
-        resume(loop, io)
+        resume(loop, checkpoint, io)
         loop.run()
     with models.policy.whole(), models.value.whole():
         if rank() == 0:

@@ -17,9 +17,10 @@ def wait_until(
         time.sleep(pause)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that `pid` started and that still run, oldest first."""
-    return sorted(child for child, (parent, is_alive) in _all().items() if parent == pid and is_alive)
+def workers(pid: int) -> list[int]:
+    """The workers that `pid` started and that still run: not git, which a pipeline asks now and then."""
+    own = [child for child, (parent, is_alive) in _all().items() if parent == pid and is_alive]
+    return [child for child in own if b"align.pipeline.worker" in _read(child, "cmdline").split(b"\0")]
 
 
 def descendants(pid: int) -> set[int]:
@@ -42,11 +43,15 @@ def has_ended(pid: int) -> bool:
 
 def rank_of(pid: int) -> int | None:
     """The rank that a process was started as."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
+    environment = _read(pid, "environ").split(b"\0")
     return next((int(item[5:]) for item in environment if item.startswith(b"RANK=")), None)
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
 
 
 def _all() -> dict[int, tuple[int, bool]]:

@@ -15,7 +15,7 @@ from safetensors.torch import load
 
 from tests.pipeline.chain import STAGES, STEPS, Chain, Event
 from tests.pipeline.conftest import Toy
-from tests.pipeline.processes import children, descendants, has_ended, rank_of, wait_until
+from tests.pipeline.processes import descendants, has_ended, rank_of, wait_until, workers
 
 Kind = Literal["training", "save", "generation", "request", "commit", "record", "between"]
 INSIDE = ("training", "save", "generation", "request")  # a request to stop kills nobody
@@ -111,8 +111,8 @@ class Family:
         self._looked = time.monotonic()
         self.seen |= descendants(self._pipeline)
         if self._who != "pipeline":
-            child = next(iter(children(self._pipeline)), self._pipeline)
-            ranks = {rank_of(pid): pid for pid in children(child)}
+            child = next(iter(workers(self._pipeline)), self._pipeline)
+            ranks = {rank_of(pid): pid for pid in workers(child)}
             self.victim = ranks.get(int(self._who[-1]), child) if "rank" in self._who else child
 
 

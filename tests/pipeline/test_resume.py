@@ -13,7 +13,7 @@ import pytest
 from align.artifacts.checkpoint import checkpoints_in, is_sealed, newest_sound
 from align.artifacts.lock import read_status
 from align.artifacts.store import Store
-from tests.pipeline.processes import PATIENCE, children, has_ended, wait_until
+from tests.pipeline.processes import PATIENCE, has_ended, wait_until, workers
 
 
 def sft_of(outputs: Path, but: set[str]) -> Path | None:
@@ -45,7 +45,7 @@ LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=
 
 def test_a_killed_worker_fails_the_stage_and_the_next_run_resumes_it(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs)
-    (worker,) = children(running.pid)
+    (worker,) = workers(running.pid)
     subprocess.run(["kill", "-KILL", str(worker)], check=True)
     _, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1
@@ -68,7 +68,7 @@ def test_a_killed_worker_fails_the_stage_and_the_next_run_resumes_it(toy, output
 
 def test_a_killed_pipeline_takes_its_worker_along_and_frees_the_lock(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs)
-    (worker,) = children(running.pid)
+    (worker,) = workers(running.pid)
     running.kill()
     running.communicate()
     wait_until(lambda: has_ended(worker), "end of the worker")
@@ -82,7 +82,7 @@ def test_who_is_asked_to_stop_saves_and_asks_to_be_started_again(
     toy, outputs: Path, number: signal.Signals
 ) -> None:
     running, sft = long_sft(toy, outputs)
-    for process in (*children(running.pid), running.pid):  # as a scheduler does it: all of them
+    for process in (*workers(running.pid), running.pid):  # as a scheduler does it: all of them
         os.kill(process, number)
     output, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 75
@@ -103,7 +103,7 @@ def test_who_is_asked_to_stop_saves_and_asks_to_be_started_again(
 
 def test_a_stop_that_no_save_follows_in_time_ends_the_run_all_the_same(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs, "checkpoints.grace_seconds=0.5")
-    (worker,) = children(running.pid)
+    (worker,) = workers(running.pid)
     os.kill(worker, signal.SIGSTOP)  # too slow to save itself
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=PATIENCE)
@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_resumed(toy, out
 
 def test_an_interrupt_ends_the_run_at_once(toy, outputs: Path) -> None:
     running, sft = long_sft(toy, outputs)
-    (worker,) = children(running.pid)
+    (worker,) = workers(running.pid)
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
