@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -15,6 +16,7 @@ from align.ppo.forward import CompletionLogprobs, Sequences, rounded_up
 from align.ppo.prompts import Asked
 from align.ppo.rollout import WIDTH_STEP, Rollout, as_sequences, microbatches
 from align.ppo.score import Scored, WeightedSource, score_completions
+from align.rewards.holding import Holding, always_whole
 from align.runtime.engine import Engine
 
 # Episodes that tell, every time, whether the sampler's log-probabilities are those of training to so many
@@ -39,11 +41,24 @@ class Clock:
 
 
 class Reference:
-    """What the KL penalty compares with: a frozen copy, or the policy with its adapter switched off."""
+    """What the KL penalty compares with: a frozen copy, or the policy with its adapter switched off.
 
-    def __init__(self, policy: Engine, frozen: CompletionLogprobs | None) -> None:
+    `holding` says where a copy's weights are while it is not asked, see `whole`.
+    """
+
+    def __init__(
+        self,
+        policy: Engine,
+        frozen: CompletionLogprobs | None,
+        holding: Holding = always_whole,
+    ) -> None:
         self._policy = policy
         self._frozen = frozen
+        self._holding = holding
+
+    def whole(self) -> AbstractContextManager[Any]:
+        """Where it can be asked; outside a frozen copy's weights may be held elsewhere."""
+        return nullcontext() if self._frozen is None else self._holding(self._frozen)
 
     @torch.no_grad()
     def logprobs(self, *sequences: Tensor) -> Tensor:
@@ -88,7 +103,7 @@ class Collector:
         sequences = as_sequences(
             [item.tokens for item in asked], [completion.tokens for completion in completions], self.pad
         )
-        with clock.phase("read"), self.policy.whole(), self.value.whole():
+        with clock.phase("read"), self.policy.whole(), self.value.whole(), self.reference.whole():
             rollout = self._read(sequences, completions, scored)
         return Collected(rollout, prompts, completions, {**scored.parts, **measured})
 

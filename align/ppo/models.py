@@ -23,9 +23,10 @@ from align.models.shared_base import adapter_over, head_of, scalar_over, scalar_
 from align.ppo.collect import Reference
 from align.ppo.forward import CompletionLogprobs, CompletionValues
 from align.ppo.spec import OptimizerSpec, PpoSpec
+from align.rewards.holding import Holding, always_whole
 from align.runtime.engine import Engine
 from align.runtime.stage_io import StageIO
-from align.runtime.zero import ZeroEngine
+from align.runtime.zero import ZeroEngine, gathered
 
 # Tokens of one batch that is generated, prompts and room for answers included: few batches, few steps.
 SAMPLE_TOKENS = {"cpu": 16384, "cuda": 65536}
@@ -84,7 +85,14 @@ def build_models(
         settings: Any = {"attention": io.resources.attention, "dtype": dtype}
         source = io.locate(spec.policy.path)
         frozen = asked(_ready(load_reference(source, spec.policy, tokenizer, **settings), io))
-    return Models(engine, sampler, Reference(engine, frozen), _engine(values, spec.value_optimizer, spec, io))
+    reference = Reference(engine, frozen, holding_of(io))
+    return Models(engine, sampler, reference, _engine(values, spec.value_optimizer, spec, io))
+
+
+def holding_of(io: StageIO) -> Holding:
+    """Where models are that are only asked, while they are not: under ZeRO-3 spread over the processes."""
+    parallel = io.resources.parallel
+    return gathered if parallel is not None and parallel.zero_stage == 3 else always_whole
 
 
 def _value(

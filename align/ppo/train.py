@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from align.artifacts.durable import write_json
+from align.config.plugin import PluginSpec
 from align.config.resources import AUTO_TOKENS
 from align.data.errors import DataError
 from align.data.records import Conversation, Prompt, Text
@@ -26,7 +27,7 @@ from align.ppo.imitation import Imitation, as_demonstrations
 from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
-from align.ppo.models import Models, build_models, load_base, shares_base
+from align.ppo.models import Models, build_models, holding_of, load_base, shares_base
 from align.ppo.prompts import Asked, PromptPlan, fitting
 from align.ppo.saving import Saver, resumable, resume, save_models
 from align.ppo.schedule import Schedule
@@ -37,6 +38,7 @@ from align.ppo.snippet import write_snippet
 from align.ppo.spec import KlSpec, PpoSpec
 from align.ppo.summary import summary
 from align.ppo.update import Updater, UpdateSettings
+from align.rewards.holding import hold
 from align.rewards.learned import share_base
 from align.runtime import group
 from align.runtime.processes import rank
@@ -60,10 +62,7 @@ def train(spec: PpoSpec, io: StageIO) -> None:
     set_seed(spec.seed)
     checkpoint = resumable(io)
     tokenizer = load_model_tokenizer(io.locate(spec.policy.path), spec.policy)
-    sources = {
-        name: WeightedSource(entry.source.located(io.locate).build(), entry.weight)
-        for name, entry in spec.rewards.items()
-    }
+    sources = {name: _source(entry.source, io, entry.weight) for name, entry in spec.rewards.items()}
     base = load_base(spec, io, tokenizer)
     if shares_base(spec, io):
         share_base(base, io.locate(spec.policy.path), [entry.source for entry in sources.values()])
@@ -143,7 +142,7 @@ def _collector(
     models: Models,
     sources: Mapping[str, WeightedSource],
 ) -> Collector:
-    measured = {name: WeightedSource(item.located(io.locate).build()) for name, item in spec.measured.items()}
+    measured = {name: _source(item, io) for name, item in spec.measured.items()}
     return Collector(
         sampler=models.sampler,
         policy=models.policy,
@@ -198,7 +197,7 @@ def _selection(
 ) -> Selection | None:
     if spec.selection is None:
         return None
-    judge = WeightedSource(spec.selection.judge.located(io.locate).build())
+    judge = _source(spec.selection.judge, io)
     return Selection(
         replace(collector, sources={"judge": judge}, measured={}),
         held_out[rank() :: group.size()],
@@ -206,6 +205,12 @@ def _selection(
         kl_cap=spec.selection.kl_cap,
         log=journal.held_out,
     )
+
+
+def _source(plugin: PluginSpec, io: StageIO, weight: float = 1.0) -> WeightedSource:
+    source = plugin.located(io.locate).build()
+    hold(source, holding_of(io))
+    return WeightedSource(source, weight)
 
 
 def _update_settings(spec: PpoSpec, io: StageIO) -> UpdateSettings:

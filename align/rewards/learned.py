@@ -15,6 +15,7 @@ from align.data.records import Message, Prompt
 from align.models.spec import ModelSpec, TemplateName
 from align.rewards.batches import scored_by_length
 from align.rewards.composed import leaves
+from align.rewards.holding import ModelReward
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
-class LearnedReward:
+class LearnedReward(ModelReward):
     """Scores a whole conversation, the completion being its last turn, with a reward model.
 
     The model speaks its own tokenizer and template, whatever the policy's are. It is loaded at the first
@@ -63,11 +64,12 @@ class LearnedReward:
         spoken = tokenise(tokenizer, [[turn.as_dict() for turn in turns] for turns in conversations])
         token_ids = self._within_context(model, spoken)
         is_bf16 = self._precision == "bf16"  # matters to fp32 weights that others share
-        return scored_by_length(
-            [*map(len, token_ids)],
-            self._batch_size,
-            lambda rows: score_tokens(model, [token_ids[row] for row in rows], is_bf16),
-        )
+        with self.holding(model):
+            return scored_by_length(
+                [*map(len, token_ids)],
+                self._batch_size,
+                lambda rows: score_tokens(model, [token_ids[row] for row in rows], is_bf16),
+            )
 
     def _within_context(
         self, model: "PreTrainedModel", token_ids: Sequence[Sequence[int]]

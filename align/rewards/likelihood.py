@@ -15,6 +15,7 @@ from align.config.spec import ModelRef
 from align.data.records import Message, Prompt
 from align.models.spec import ModelSpec, TemplateName
 from align.rewards.batches import scored_by_length
+from align.rewards.holding import ModelReward
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
-class Likelihood:
+class Likelihood(ModelReward):
     """Log-probability of the completion given the prompt, in nats; `per_token` divides by its tokens.
 
     The sum favours what is short. The model speaks its own tokenizer and template; of a conversation that is
@@ -60,11 +61,12 @@ class Likelihood:
         ]
         context = context_of(model)
         rows = [_end(*row, context) for row in tokenise_answers(tokenizer, conversations)]
-        nats = scored_by_length(
-            [len(prompt) + len(answer) for prompt, answer in rows],
-            self._batch_size,
-            lambda part: answer_logprobs(model, [rows[row] for row in part], self._precision == "bf16"),
-        )
+        with self.holding(model):
+            nats = scored_by_length(
+                [len(prompt) + len(answer) for prompt, answer in rows],
+                self._batch_size,
+                lambda part: answer_logprobs(model, [rows[row] for row in part], self._precision == "bf16"),
+            )
         if not self._per_token:
             return nats
         return [found / len(answer) for found, (_, answer) in zip(nats, rows, strict=True)]

@@ -153,6 +153,21 @@ class ZeroEngine(Engine):
             self._engine.load_checkpoint(str(folder), tag=TAG)
 
 
+def gathered(frozen: nn.Module) -> AbstractContextManager[Any]:
+    """All weights of a module that is not trained; before and after they are spread over the processes.
+
+    Every process must enter and leave; in between, passes need no other one.
+    """
+    from deepspeed import zero  # noqa: PLC0415
+
+    weights = list(frozen.parameters())
+    if not hasattr(weights[0], "ds_id"):
+        section = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}}
+        zero.Init(module=frozen, config_dict_or_path=section)
+    together: AbstractContextManager[Any] = zero.GatheredParameters(weights)
+    return together
+
+
 def _config(section: Mapping[str, Any], max_grad_norm: float, bf16: bool) -> dict[str, Any]:
     """DeepSpeed's configuration of one engine: the section, and what the stage decides."""
     ours = {

@@ -19,7 +19,7 @@ from align.ppo.update import Updater
 from align.runtime import group
 from align.runtime.engine import Engine
 from align.runtime.processes import join_group, leave_group
-from align.runtime.zero import ZeroEngine
+from align.runtime.zero import ZeroEngine, gathered
 from tests.ppo.test_ranks import CUT, SHARES
 from tests.ppo.test_update import ALL, engines, experience, modules, sgd
 
@@ -90,6 +90,25 @@ def kept(policy: Engine, value: Engine, rank: int) -> dict[str, Any]:
     return found
 
 
+def frozen(rank: int) -> dict[str, Any]:
+    """A reference that is only asked, by one process more often than by the other, and twice."""
+    batch = episodes(SHARES[rank], lora=False)
+    module = modules()[0].requires_grad_(False)
+    expected = module(*inputs(batch))[0]
+    apart, held = 0.0, []
+    for _ in range(2):
+        with gathered(module):
+            for _ in range(1 + rank):
+                apart = max(apart, (module(*inputs(batch))[0] - expected).abs().max().item())
+        held.append(sum(weight.numel() for weight in module.parameters()))
+    shares = sum(weight.ds_tensor.numel() for weight in module.parameters())
+    return {
+        "apart": apart,
+        "held": held,
+        "share": shares / sum(weight.ds_numel for weight in module.parameters()),
+    }
+
+
 def process(rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "DS_ACCELERATOR": "cpu"}
@@ -101,6 +120,7 @@ def process(rank: int, port: int, folder: Path) -> None:
         stats = learn(policy, value, episodes(SHARES[rank], lora=False))
         found["bf16", stage] = [stats.sums["policy/loss"], stats.sums["value/loss"]]
         found["kept", stage] = kept(policy, value, rank)
+    found["frozen"] = frozen(rank)
     torch.save(found, folder / f"{rank}.pt")
     leave_group()
 
@@ -138,6 +158,13 @@ def test_whole_weights_are_asked_without_the_other_process(found, lora: bool) ->
         expected = policy.ask(*inputs(episodes(SHARES[rank], lora)))[0]
         for stage in range(4):
             torch.testing.assert_close(found[rank][stage, lora]["asked"], expected, atol=1e-4, rtol=0)
+
+
+def test_a_frozen_model_is_spread_while_it_is_not_asked(found) -> None:
+    for rank in range(2):
+        told = found[rank]["frozen"]
+        assert told["apart"] == 0.0 and told["held"] == [0, 0]
+        assert 0.5 <= told["share"] < 0.6  # of two processes; what does not divide is padded
 
 
 def test_what_was_saved_goes_on_as_if_it_had_not_been(found) -> None:

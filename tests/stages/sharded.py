@@ -19,6 +19,7 @@ import torch.multiprocessing as mp
 import yaml
 from pydantic import TypeAdapter
 
+from align.artifacts.checkpoint import MANIFEST
 from align.artifacts.store import ArtifactDir
 from align.config.resources import Hardware, Parallel, StageResources
 from align.runtime import group
@@ -87,6 +88,9 @@ def interrupt(finished: Path, copy: Path, step: int) -> None:
     for checkpoint in (copy / "checkpoints").glob("checkpoint-*"):
         if int(checkpoint.name.rpartition("-")[2]) > step:
             shutil.rmtree(checkpoint)
+            continue
+        manifest = json.loads((checkpoint / MANIFEST).read_text())  # a copy has an owner of its own
+        (checkpoint / MANIFEST).write_text(json.dumps({**manifest, "artifact": copy.name}))
 
 
 def launch(cases: Sequence[Case], outputs: Path, devices: int = 2) -> dict[str, str | None]:
