@@ -54,9 +54,11 @@ class Draw:
         found = []
         for stage, wanted in kinds.items():
             inner = [kind for kind in wanted if kind in INSIDE]
-            steps = sorted(self._random.sample(range(1, STEPS), len(inner)))
             self._random.shuffle(inner)
-            inner.sort(key="request".__ne__)  # first: with no step left to take, nobody stops early
+            steps = sorted(self._random.sample(range(1, STEPS), len(inner)))
+            if "request" in inner:  # first, as a stage takes some more steps until it hears of it
+                inner.sort(key="request".__ne__)
+                steps = [1, *sorted(self._random.sample(range(4, STEPS), len(inner) - 1))]
             found += [self._inside(stage, kind, step) for kind, step in zip(inner, steps, strict=True)]
             found += [self._after(stage, kind) for kind in wanted if kind not in inner]
         return found
