@@ -21,13 +21,13 @@ from align.pipeline.invocation import Invocation
 from align.pipeline.refusal import explain_composition, is_refusal
 from align.pipeline.run import Run
 from align.pipeline.session import Session
-from align.pipeline.stopping import StopRequested, StopSignals
+from align.pipeline.stopping import TRY_AGAIN, StopRequested, StopSignals
 from align.pipeline.sweep import note_job
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 SECTIONS = [item.name for item in fields(Run)]
 KEPT = "What was finished is kept; the same command goes on from there."
 
@@ -69,7 +69,7 @@ def run_from_config(cfg: "DictConfig", only: str | None = None) -> None:
     if invocation.job is not None:
         note_job(invocation, ending.code, ending.message, ending.folder)
     code = _tell(ending)
-    if code and (invocation.job is None or code in (STOPPED, INTERRUPTED)):
+    if code and (invocation.job is None or code in (TRY_AGAIN, INTERRUPTED)):
         raise SystemExit(code)
 
 
@@ -94,7 +94,7 @@ def _run(cfg: "DictConfig", only: str | None, invocation: Invocation) -> Ending:
     except (StageFailed, LostError) as problem:
         return ending(FAILED, str(problem), KEPT)
     except StopRequested as stop:
-        return ending(STOPPED, f"stopped by {signals.received or 'another host'}: {stop}", KEPT)
+        return ending(TRY_AGAIN, f"stopped by {signals.received or 'another host'}: {stop}", KEPT)
     except KeyboardInterrupt:
         return ending(INTERRUPTED, "interrupted", KEPT)
 

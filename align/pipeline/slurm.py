@@ -16,9 +16,9 @@ from align.config.problem import ConfigError, Problem
 from align.config.secret import is_secret
 from align.pipeline.launch_spec import SlurmLauncher
 from align.pipeline.run import Run
+from align.pipeline.stopping import TRY_AGAIN
 
 FOLDER = "slurm"
-SAVED = 75  # the pipeline's exit code when it saved itself in time and wants to go on later
 
 SCRIPT = """#!/bin/bash
 {options}
@@ -118,7 +118,7 @@ def batch_script(run: Run, launcher: SlurmLauncher, name: str, path: Path, words
         folder=shlex.quote(str(Path.cwd())),
         setup="\n".join(launcher.setup),
         save_seconds=launcher.save_seconds,
-        saved=SAVED,
+        saved=TRY_AGAIN,
         command=" \\\n  ".join(shlex.quote(word) for word in words),
     )
 

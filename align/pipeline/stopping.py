@@ -10,6 +10,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+TRY_AGAIN = 75  # exit code of a run that was stopped and saved itself
 
 
 class StopRequested(Exception):

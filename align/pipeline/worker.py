@@ -24,6 +24,7 @@ from align.data.errors import DataError
 from align.data.records import RowError
 from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcomes, write_outcome
 from align.pipeline.memory import is_out_of_memory
+from align.pipeline.stopping import TRY_AGAIN
 from align.pipeline.verdict import is_abandoned, posthumous
 from align.runtime.processes import (
     die_with_parent,
@@ -38,7 +39,7 @@ from align.runtime.saving import Stopped
 
 USER_ERRORS = (ConfigError, DataError, RowError)  # what the user can put right; anything else is a failure
 MODULE = "align.pipeline.worker"
-EXIT_CODES = {"done": 0, "failed": 1, "starved": 1, "abandoned": 1, "refused": 2, "stopped": 75}
+EXIT_CODES = {"done": 0, "failed": 1, "starved": 1, "abandoned": 1, "refused": 2, "stopped": TRY_AGAIN}
 # One rank's death is the end of all: the others have nothing to wait for. Stopping is asked for by a file.
 TORCHRUN = ("--shutdown_timeout", "3", "--signals_to_handle", "SIGINT,SIGHUP,SIGQUIT")
 

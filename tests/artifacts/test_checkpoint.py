@@ -8,6 +8,7 @@ import pytest
 
 from align.artifacts.checkpoint import MANIFEST, damage, newest_sound, rewind_logs, seal, set_aside
 from align.artifacts.metrics import MetricsLog, read_metrics
+from tests.harm import flip, truncate
 
 FILES = ("model.safetensors", "optimizer.pt", "policy/engine/rank-1.pt")
 
@@ -23,16 +24,6 @@ def checkpoints(tmp_path: Path) -> Path:
             path.write_bytes(f"{name} after {step} steps".encode())
         seal(folder / f"checkpoint-{step}")
     return folder
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def test_the_newest_is_resumed_by_number_and_not_by_name(checkpoints: Path) -> None:

@@ -10,20 +10,11 @@ import pytest
 
 from align.artifacts.store import ArtifactDir, ArtifactError, check_contents
 from align.artifacts.verification import Finding, main, verify
+from tests.harm import flip, truncate
 from tests.pipeline.conftest import ROOT
 from tests.pipeline.test_resume import long_sft
 
 Harm = Callable[[Path], None]
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def problems(found: list[Finding]) -> dict[str, tuple[str, ...]]:
