@@ -42,11 +42,16 @@ class Parallel(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class StageResources(Spec):
-    """Logistics of one stage: `resources.<stage>.<field>`; fields left out come from `resources.default`."""
+    """Logistics of one stage: `resources.<stage>.<field>`; fields left out come from `resources.default`.
+
+    Under ZeRO-3 PPO generates and reads with all weights gathered; without `ds3_gather_for_generation` it
+    fetches them layer by layer, which is slower, for models that do not fit into one device's memory.
+    """
 
     micro_batch: PositiveInt | Literal["auto"] = "auto"
     parallel: Parallel | None = None
     activation_checkpointing: Bool = False
+    ds3_gather_for_generation: Bool = True
     attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "sdpa"
     torch_compile: Bool = False
     liger: Bool = False

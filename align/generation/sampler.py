@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -72,6 +72,9 @@ class TransformersSampler:
     The same prompts in the same order give the same completions. The random numbers of a prompt depend on
     `decoding.seed` and its position in `prompts` alone; batch composition can change a completion only
     through the rounding of matrix products, where two tokens are nearly tied.
+
+    `weights_stay` says that they are not fetched from other processes on the way: torch's inference mode,
+    which is a tenth faster, would mark what was fetched as of no use for training.
     """
 
     def __init__(
@@ -82,14 +85,24 @@ class TransformersSampler:
         *,
         batch_tokens: int = 8192,
         batch_rows: int | None = None,
+        weights_stay: bool = True,
     ) -> None:
-        self._model = model
+        self.model = model
+        self._weights_stay = weights_stay
         self._tokenizer = tokenizer
         self._decoding = decoding
         self._batch_limits = (decoding.max_new_tokens, batch_tokens, batch_rows)
         self._shaped = shaping(decoding)
         self._stop = torch.tensor(stop_ids(model, tokenizer), device=model.device)
         self.forbidden = self._forbidden_ids()
+
+    def with_decoding(self, decoding: DecodingSpec) -> "TransformersSampler":
+        """The same model, asked in another way."""
+        _, batch_tokens, batch_rows = self._batch_limits
+        limits: dict[str, Any] = {"batch_tokens": batch_tokens, "batch_rows": batch_rows}
+        return TransformersSampler(
+            self.model, self._tokenizer, decoding, weights_stay=self._weights_stay, **limits
+        )
 
     def complete(self, prompts: Sequence[tuple[Message, ...]]) -> list[Completion]:
         """One completion per prompt, in the prompts' order.
@@ -110,11 +123,17 @@ class TransformersSampler:
         self._refuse_overlong(prompts)
         completions: dict[int, Completion] = {}
         lengths = [len(ids) for ids in prompts]
-        with evaluating(self._model):
+        with evaluating(self.model), torch.inference_mode(self._weights_stay):
             for rows in batches_by_length(lengths, *self._batch_limits):
                 answers = self._decode([prompts[row] for row in rows], [first + row for row in rows])
                 completions.update(zip(rows, map(self._completion, answers), strict=True))
         return [completions[row] for row in range(len(prompts))]
+
+    @torch.no_grad()
+    def idle(self) -> None:
+        """The cheapest pass of the model, for those who have to make one and ask nothing."""
+        one = torch.zeros((1, 1), dtype=torch.long, device=self.model.device)
+        self.model(input_ids=one, use_cache=False, logits_to_keep=1)
 
     def _rendered(self, prompts: Sequence[tuple[Message, ...]]) -> list[list[int]]:
         turns = ([message.as_dict() for message in prompt] for prompt in prompts)
@@ -122,7 +141,7 @@ class TransformersSampler:
         return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
     def _refuse_overlong(self, rendered: Sequence[Sequence[int]]) -> None:
-        context = context_of(self._model)
+        context = context_of(self.model)
         longest = max(map(len, rendered), default=0)
         if context is not None and longest + self._decoding.max_new_tokens > context:
             raise DataError(
@@ -143,7 +162,7 @@ class TransformersSampler:
             return draw(self._shaped(logits), uniforms[batch_rows.cpu(), step])
 
         pad = self._tokenizer.pad_token_id or 0
-        return decode(self._model, prompts, choose, stop=self._stop, pad=pad, steps=decoding.max_new_tokens)
+        return decode(self.model, prompts, choose, stop=self._stop, pad=pad, steps=decoding.max_new_tokens)
 
     def _completion(self, answer: Answer) -> Completion:
         tokens, logprobs = answer
@@ -153,8 +172,8 @@ class TransformersSampler:
 
     def _forbidden_ids(self) -> Tensor:
         """True where an id must not be chosen: (V,)."""
-        vocabulary = self._model.config.get_text_config().vocab_size
-        forbidden = torch.arange(vocabulary, device=self._model.device) >= len(self._tokenizer)
+        vocabulary = self.model.config.get_text_config().vocab_size
+        forbidden = torch.arange(vocabulary, device=self.model.device) >= len(self._tokenizer)
         pad = self._tokenizer.pad_token_id
         if pad is not None and pad not in self._stop.tolist():
             forbidden[pad] = True

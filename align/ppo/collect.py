@@ -1,7 +1,7 @@
 """Collect: prompts -> what the policy answers, how it scores, and what four models say about every token."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,6 @@ from align.ppo.forward import CompletionLogprobs, Sequences, rounded_up
 from align.ppo.prompts import Asked
 from align.ppo.rollout import WIDTH_STEP, Rollout, as_sequences, microbatches
 from align.ppo.score import Scored, WeightedSource, score_completions
-from align.rewards.holding import Holding, always_whole
 from align.runtime.engine import Engine
 
 # Episodes that tell, every time, whether the sampler's log-probabilities are those of training to so many
@@ -40,39 +39,45 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
+Asking = Callable[[], AbstractContextManager[Any]]
+
+
+def cheapest(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The least that a model can be asked: a prompt of one token, a completion of one."""
+    one = torch.ones(1, dtype=torch.long, device=device)
+    return torch.zeros((1, 2), dtype=torch.long, device=device), one, one
+
+
 class Reference:
     """What the KL penalty compares with: a frozen copy, or the policy with its adapter switched off.
 
-    `holding` says where a copy's weights are while it is not asked, see `whole`.
+    `asking_copy` makes the context that a frozen copy is to be asked in.
     """
 
     def __init__(
-        self,
-        policy: Engine,
-        frozen: CompletionLogprobs | None,
-        holding: Holding = always_whole,
+        self, policy: Engine, frozen: CompletionLogprobs | None, asking_copy: Asking = nullcontext
     ) -> None:
         self._policy = policy
         self._frozen = frozen
-        self._holding = holding
+        self._asking_copy = asking_copy
 
-    def whole(self) -> AbstractContextManager[Any]:
-        """Where it can be asked; outside a frozen copy's weights may be held elsewhere."""
-        return nullcontext() if self._frozen is None else self._holding(self._frozen)
+    def asking(self) -> AbstractContextManager[Any]:
+        """Where it can be asked."""
+        return self._asking_policy() if self._frozen is None else self._asking_copy()
 
     @torch.no_grad()
     def logprobs(self, *sequences: Tensor) -> Tensor:
         """Log-probabilities of completion tokens. (B, T)"""
-        with self._switched_off(), self._policy.computing():
+        with self._policy.computing():
             found: Tensor = (self._frozen or self._policy.ask)(*sequences)[0]
             return found
 
-    def _switched_off(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def _asking_policy(self) -> Iterator[None]:
         model = self._policy.module.model
-        if self._frozen is not None:
-            return nullcontext()
         assert isinstance(model, PeftModel)
-        return model.disable_adapter()
+        with model.disable_adapter(), self._policy.asking(*cheapest(self._policy.device)):
+            yield
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +99,7 @@ class Collector:
 
     def collect(self, asked: Sequence[Asked], clock: Clock) -> "Collected":
         """Answer, score, and read what was answered."""
-        with clock.phase("generate"), self.policy.whole():
+        with clock.phase("generate"), self.policy.sampling(self.sampler.model, self.sampler.idle):
             completions = self.sampler.complete_tokens([item.tokens for item in asked], asked[0].episode)
         with clock.phase("score"):
             prompts, texts = [item.prompt for item in asked], [completion.text for completion in completions]
@@ -103,7 +108,7 @@ class Collector:
         sequences = as_sequences(
             [item.tokens for item in asked], [completion.tokens for completion in completions], self.pad
         )
-        with clock.phase("read"), self.policy.whole(), self.value.whole(), self.reference.whole():
+        with clock.phase("read"):
             rollout = self._read(sequences, completions, scored)
         return Collected(rollout, prompts, completions, {**scored.parts, **measured})
 
@@ -125,26 +130,38 @@ class Collector:
             sampler_logprobs=drawn,
             **{name: torch.zeros(mask.shape, device=device) for name in names},
         )
-        rows, rest = range(len(rollout)), slice(PROBE_ROWS, None)
-        self._ask(rollout, rows[:PROBE_ROWS])
-        is_alike = (rollout.old_logprobs - drawn)[:PROBE_ROWS].abs().max() <= ALIKE
-        self._ask(rollout, rows[rest], with_policy=not is_alike)
-        if is_alike:
-            rollout.old_logprobs[rest] = drawn[rest]
-            rollout.entropy[rest] = -drawn[rest]
+        every, least = range(len(rollout)), cheapest(device)
+        with self.reference.asking():
+            self._fill(rollout, every, lambda part: {"reference_logprobs": self.reference.logprobs(*part)})
+        with self.value.asking(*least):
+            self._fill(rollout, every, lambda part: {"values": self.value.ask(*part)})
+        with self.policy.asking(*least):
+            self._read_policy(rollout)
         return rollout
 
-    def _ask(self, rollout: Rollout, rows: Sequence[int], with_policy: bool = True) -> None:
-        """Fill in what the models say of some episodes."""
+    def _read_policy(self, rollout: Rollout) -> None:
+        def says(part: Sequence[Tensor]) -> dict[str, Tensor]:
+            logprobs, entropy = self.policy.ask(*part, True)
+            return {"old_logprobs": logprobs, "entropy": entropy}
+
+        rows, rest, drawn = range(len(rollout)), slice(PROBE_ROWS, None), rollout.sampler_logprobs
+        self._fill(rollout, rows[:PROBE_ROWS], says)
+        if (rollout.old_logprobs - drawn)[:PROBE_ROWS].abs().max() <= ALIKE:
+            rollout.old_logprobs[rest] = drawn[rest]
+            rollout.entropy[rest] = -drawn[rest]
+        else:
+            self._fill(rollout, rows[rest], says)
+
+    def _fill(
+        self, rollout: Rollout, rows: Sequence[int], says: Callable[[Sequence[Tensor]], dict[str, Tensor]]
+    ) -> None:
+        """Fill in what a model says of some episodes."""
         sizes = (rollout.prompt_lengths + rollout.lengths).tolist()
         inputs = (rollout.input_ids, rollout.prompt_lengths, rollout.lengths)
         for batch in microbatches(sizes, rows, self.tokens):
             part = [item[batch] for item in inputs]
             part[0] = part[0][:, : rounded_up(sizes[batch[0]], WIDTH_STEP)]
-            said = {"reference_logprobs": self.reference.logprobs(*part), "values": self.value.ask(*part)}
-            if with_policy:
-                said["old_logprobs"], said["entropy"] = self.policy.ask(*part, True)
-            for name, values in said.items():
+            for name, values in says(part).items():
                 getattr(rollout, name)[batch, : values.shape[1]] = values
 
 

@@ -5,7 +5,9 @@ Reads   policy and value model (a folder or Hub id)
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,13 +22,13 @@ from align.models.causal import load_policy, load_reference
 from align.models.dropout import disable_dropout
 from align.models.scalar import load_reward_model
 from align.models.shared_base import adapter_over, head_of, scalar_over, scalar_with_adapter
-from align.ppo.collect import Reference
+from align.ppo.collect import Asking, Reference, cheapest
 from align.ppo.forward import CompletionLogprobs, CompletionValues
 from align.ppo.spec import OptimizerSpec, PpoSpec
 from align.rewards.holding import Holding, always_whole
 from align.runtime.engine import Engine
 from align.runtime.stage_io import StageIO
-from align.runtime.zero import ZeroEngine, gathered
+from align.runtime.zero import FrozenLayers, ZeroEngine, gathered
 
 # Tokens of one batch that is generated, prompts and room for answers included: few batches, few steps.
 SAMPLE_TOKENS = {"cpu": 16384, "cuda": 65536}
@@ -72,7 +74,9 @@ def build_models(
     adapter = lora_config(spec.adapter, base, tokenizer, "CAUSAL_LM")
     policy: Any = base if adapter is None else get_peft_model(base, adapter).eval()
     tokens = SAMPLE_TOKENS[io.settings.hardware.accelerator]
-    sampler = TransformersSampler(policy, tokenizer, spec.decoding, batch_tokens=tokens)
+    sampler = TransformersSampler(
+        policy, tokenizer, spec.decoding, batch_tokens=tokens, weights_stay=not _is_by_layer(io)
+    )
 
     def asked(model: Any) -> CompletionLogprobs:
         return CompletionLogprobs(model, spec.decoding.temperature, sampler.forbidden)
@@ -85,8 +89,24 @@ def build_models(
         settings: Any = {"attention": io.resources.attention, "dtype": dtype}
         source = io.locate(spec.policy.path)
         frozen = asked(_ready(load_reference(source, spec.policy, tokenizer, **settings), io))
-    reference = Reference(engine, frozen, holding_of(io))
+    reference = Reference(engine, frozen, _asking(frozen, spec, io))
     return Models(engine, sampler, reference, _engine(values, spec.value_optimizer, spec, io))
+
+
+def _asking(frozen: CompletionLogprobs | None, spec: PpoSpec, io: StageIO) -> Asking:
+    """How a frozen copy is asked: under ZeRO-3 its weights are spread over the processes in between."""
+    if frozen is None:
+        return nullcontext
+    if _is_by_layer(io):
+        device = frozen.model.device
+        return FrozenLayers(frozen, spec.precision == "bf16", *cheapest(device)).asking
+    return partial(holding_of(io), frozen)
+
+
+def _is_by_layer(io: StageIO) -> bool:
+    parallel = io.resources.parallel
+    is_sharded = parallel is not None and parallel.zero_stage == 3
+    return is_sharded and not io.resources.ds3_gather_for_generation
 
 
 def holding_of(io: StageIO) -> Holding:
@@ -151,8 +171,10 @@ def _engine(module: nn.Module, settings: OptimizerSpec, spec: PpoSpec, io: Stage
         )
 
     given: Any = {"max_grad_norm": settings.max_grad_norm, "bf16": spec.precision == "bf16"}
-    section = _section(io)
-    return ZeroEngine(module, optimizer, section, **given) if section else Engine(module, optimizer, **given)
+    section, gather = _section(io), io.resources.ds3_gather_for_generation
+    if section:
+        return ZeroEngine(module, optimizer, section, gather=gather, **given)
+    return Engine(module, optimizer, **given)
 
 
 def _section(io: StageIO) -> Mapping[str, Any] | None:

@@ -18,7 +18,6 @@ from align.data.errors import DataError
 from align.data.records import Conversation, Prompt, Text
 from align.data.source import load_rows
 from align.data.spec import DataSpec
-from align.generation.sampler import TransformersSampler
 from align.models.context import context_of
 from align.models.tokenizer import load_model_tokenizer
 from align.ppo.alarms import Alarms
@@ -72,12 +71,10 @@ def train(spec: PpoSpec, io: StageIO) -> None:
         loop = _loop(spec, io, tokenizer, models, sources, shaping, trackers)
         resume(loop, checkpoint, io)
         loop.run()
-    with models.policy.whole(), models.value.whole():
+    with models.policy.sampling(models.sampler.model, models.sampler.idle):
         if rank() == 0:
-            policy: Any = models.policy.module.model
-            greedy = TransformersSampler(policy, tokenizer, replace(spec.decoding, temperature=0))
+            greedy = models.sampler.with_decoding(replace(spec.decoding, temperature=0))
             write_snippet(io.output, greedy, loop.first_prompt, spec.decoding.max_new_tokens)
-        group.wait()
     models.policy.release()
     models.value.release()
     if rank() == 0:

@@ -90,6 +90,14 @@ class Engine:
         """Where passes need no other process; all weights are on every one."""
         return nullcontext()
 
+    def asking(self, *cheapest: Any) -> AbstractContextManager[None]:
+        """Where `ask` may be called, by each process as often as it likes; `cheapest` is the least to ask."""
+        return self.whole()
+
+    def sampling(self, model: nn.Module, idle: Callable[[], None]) -> AbstractContextManager[None]:
+        """Where a model inside of the module may be called likewise; `idle` makes its cheapest pass."""
+        return self.whole()
+
     def weights(self) -> dict[str, Tensor]:
         """A copy of the weights that are trained, by name."""
         with self.whole():

@@ -5,7 +5,7 @@ Source  Rajbhandari et al. 2020, "ZeRO", arXiv:1910.02054
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from align.runtime import group
 from align.runtime.engine import Engine, MakeOptimizer, Step
+from align.runtime.lockstep import in_lockstep
 from align.runtime.processes import rank
 from align.runtime.universal import LATEST, load_universal
 from align.runtime.unshard import trained_weights, unshard
@@ -26,7 +27,9 @@ class ZeroEngine(Engine):
     """A module whose optimiser state, gradients and weights DeepSpeed spreads over the processes.
 
     `section` is DeepSpeed's own configuration; what follows from the stage is filled in. In bf16 the module
-    itself becomes bf16, over fp32 weights that the optimiser keeps.
+    itself becomes bf16, over fp32 weights that the optimiser keeps. Under stage 3 passes without gradients
+    are made with all weights gathered, or, without `gather`, layer by layer: slower, for models that do not
+    fit into one device's memory.
     """
 
     runs_beside_others = False  # its hooks know one forward pass at a time
@@ -39,6 +42,7 @@ class ZeroEngine(Engine):
         *,
         max_grad_norm: float,
         bf16: bool = False,
+        gather: bool = True,
     ) -> None:
         import deepspeed  # noqa: PLC0415  (1.3 s that only ZeRO needs)
 
@@ -55,9 +59,9 @@ class ZeroEngine(Engine):
         self._put: dict[str, Tensor] = {}
         self.stage: int = self._engine.zero_optimization_stage()
         self._peaks = [entry["lr"] for entry in self.optimizer.param_groups]
+        self._is_by_layer = self.stage == 3 and not gather
         if self.stage == 3:
-            for weight in getattr(module, "borrowed_weights", list)():
-                deepspeed.zero.register_external_parameter(module, weight)
+            _know_borrowed_weights(module)
 
     @contextmanager
     def microbatch(self, *, is_last: bool) -> Iterator[None]:
@@ -71,11 +75,22 @@ class ZeroEngine(Engine):
 
     @torch.no_grad()
     def ask(self, *args: Any) -> Any:
-        """The module's forward pass, without gradients; under stage 3 inside of `whole` alone.
+        """The module's forward pass, without gradients; under stage 3 inside of `asking` alone.
 
         One hook that `whole` cannot take off sits on the module's call, and waits for the other processes.
         """
-        return self.module.forward(*args)
+        return self.module(*args) if self._is_by_layer else self.module.forward(*args)
+
+    def asking(self, *cheapest: Any) -> AbstractContextManager[None]:
+        """Where `ask` may be called, by each process as often as it likes; `cheapest` is the least to ask."""
+        return self._together(self.module, lambda: self.module(*cheapest))
+
+    def sampling(self, model: nn.Module, idle: Callable[[], None]) -> AbstractContextManager[None]:
+        """Where a model inside of the module may be called likewise; `idle` makes its cheapest pass."""
+        return self._together(model, idle)
+
+    def _together(self, called: nn.Module, idle: Callable[[], object]) -> AbstractContextManager[None]:
+        return in_lockstep(called, idle, self.device) if self._is_by_layer else self.whole()
 
     def backward(self, loss: Tensor) -> None:
         """Add a microbatch's gradient; `loss` is a share of the batch's loss over all processes."""
@@ -151,6 +166,33 @@ class ZeroEngine(Engine):
             load_universal(self._engine, folder, TAG)
         else:
             self._engine.load_checkpoint(str(folder), tag=TAG)
+
+
+class FrozenLayers:
+    """A module that is not trained, whose weights passes fetch layer by layer from all processes."""
+
+    def __init__(self, module: nn.Module, bf16: bool, *cheapest: Any) -> None:
+        import deepspeed  # noqa: PLC0415
+
+        self._module = module
+        self._cheapest = cheapest
+        section = {"zero_optimization": {"stage": 3}}
+        self._engine, *_ = deepspeed.initialize(
+            model=module, config=_config(section, 0.0, bf16), dist_init_required=False
+        )
+        _know_borrowed_weights(module)
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Where the module may be called, by each process as often as it likes."""
+        device = self._cheapest[0].device
+        return in_lockstep(self._module, lambda: self._module(*self._cheapest), device)
+
+
+def _know_borrowed_weights(module: nn.Module) -> None:
+    from deepspeed import zero  # noqa: PLC0415
+
+    for weight in getattr(module, "borrowed_weights", list)():
+        zero.register_external_parameter(module, weight)
 
 
 def gathered(frozen: nn.Module) -> AbstractContextManager[Any]:

@@ -63,6 +63,12 @@ class Ppo(PpoSpec):
                 f"minibatches: a device's share of {self.batch_size // devices} episodes does not divide by "
                 f"{self.minibatches}"
             )
+        zero_stage = 0 if resources.parallel is None else resources.parallel.zero_stage
+        if not resources.ds3_gather_for_generation and zero_stage != 3:
+            yield (
+                f"resources.{io.name}.ds3_gather_for_generation: weights are always whole but under ZeRO-3; "
+                "leave it on, or choose parallel=zero3"
+            )
         for name in ("activation_checkpointing", "torch_compile", "liger"):
             if getattr(resources, name):
                 yield f"resources.{io.name}.{name}: PPO does not know it; leave it off for this stage"

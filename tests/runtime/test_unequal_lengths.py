@@ -1,7 +1,8 @@
 """Under ZeRO-3 two processes generate as much as each likes, and then learn together.
 
-With the weights gathered and the hooks off no token needs the other process: different batches, prompts and
-lengths neither hang nor mix up what the processes send each other, and an exception leaves a working engine.
+With the weights gathered and the hooks off no token needs the other process; layer by layer every pass needs
+it, and idle passes fill up. Different batches, prompts and lengths neither hang nor mix up what the processes
+send each other, and an exception leaves a working engine.
 """
 
 import os
@@ -20,6 +21,7 @@ from align.generation.sampler import TransformersSampler
 from align.models.causal import load_policy
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_tokenizer
+from align.ppo.collect import cheapest
 from align.ppo.forward import CompletionLogprobs
 from align.ppo.rollout import as_sequences
 from align.runtime import group
@@ -27,6 +29,7 @@ from align.runtime.processes import join_group, leave_group
 from align.runtime.zero import ZeroEngine
 
 PATTERNS = 50
+FEW = 10  # layer by layer, which takes as many messages as there are layers and tokens
 LEARN_EVERY = 3  # so that rollouts follow rollouts as well as optimiser steps
 NOTHING_STAYS_WHOLE = {"stage3_param_persistence_threshold": 0}
 
@@ -38,7 +41,8 @@ class Broken(Exception):
 class Rollouts:
     """A policy under one ZeRO stage that answers and learns."""
 
-    def __init__(self, stage: int, source: str) -> None:
+    def __init__(self, stage: int, source: str, gather: bool = True) -> None:
+        self.gather = gather
         self.tokenizer = load_tokenizer(source)
         self.model: Any = load_policy(source, ModelSpec(path=source), self.tokenizer).eval()
         self.forbidden = self.sampler(1).forbidden
@@ -48,16 +52,26 @@ class Rollouts:
             lambda weights: torch.optim.SGD(weights, lr=1e-3),
             section,
             max_grad_norm=1e9,
+            gather=gather,
         )
 
     def sampler(self, tokens: int) -> TransformersSampler:
-        return TransformersSampler(
-            self.model, self.tokenizer, DecodingSpec(temperature=1, max_new_tokens=tokens)
-        )
+        decoding = DecodingSpec(temperature=1, max_new_tokens=tokens)
+        return TransformersSampler(self.model, self.tokenizer, decoding, weights_stay=self.gather)
 
     def answer(self, prompts: list[list[int]], tokens: int, number: int) -> list[tuple[int, ...]]:
-        with self.engine.whole():
-            return [item.tokens for item in self.sampler(tokens).complete_tokens(prompts, number)]
+        sampler = self.sampler(tokens)
+        with self.engine.sampling(self.model, sampler.idle):
+            return [item.tokens for item in sampler.complete_tokens(prompts, number)]
+
+    def read(self, prompts: list[list[int]], answers: list[tuple[int, ...]]) -> torch.Tensor:
+        """Log-probabilities, one row at a time: another number of passes on every process."""
+        rows = as_sequences(prompts, answers, pad=0)
+        inputs = (rows.input_ids, rows.prompt_lengths, rows.lengths)
+        with self.engine.asking(*cheapest(torch.device("cpu"))):
+            return torch.cat(
+                [self.engine.ask(*(part[[row]] for part in inputs))[0][0, :1] for row in range(len(answers))]
+            )
 
     def learn(self, prompts: list[list[int]], answers: list[tuple[int, ...]]) -> None:
         rows = as_sequences(prompts, answers, pad=0)
@@ -75,9 +89,9 @@ def pattern(number: int, rank: int) -> tuple[list[list[int]], int]:
     return [random.integers(10, 300, size=length).tolist() for length in lengths], int(random.integers(1, 25))
 
 
-def run(stage: int, rank: int, source: str) -> dict[str, Any]:
-    rollouts, seconds, counts, unequal = Rollouts(stage, source), [], [], 0
-    for number in range(PATTERNS):
+def run(stage: int, rank: int, source: str, gather: bool = True, patterns: int = PATTERNS) -> dict[str, Any]:
+    rollouts, seconds, counts, unequal, read = Rollouts(stage, source, gather), [], [], 0, []
+    for number in range(patterns):
         prompts, tokens = pattern(number, rank)
         group.wait()
         began = time.perf_counter()
@@ -85,16 +99,18 @@ def run(stage: int, rank: int, source: str) -> dict[str, Any]:
         seconds.append(time.perf_counter() - began)
         counts.append([len(answer) for answer in answers])
         unequal += len(set(group.everybodys([max(counts[-1])]))) > 1
+        read.append(rollouts.read(prompts, answers))
         if number % LEARN_EVERY == 0:
             rollouts.learn(prompts, answers)
-        if number == PATTERNS // 2:
+        if gather and number == PATTERNS // 2:
             with pytest.raises(Broken), rollouts.engine.whole():
                 if rank == 0:  # the other one is in the middle of its answers
                     raise Broken
                 rollouts.sampler(5).complete_tokens(prompts)
                 raise Broken
     weights = rollouts.engine.weights()
-    return {"weights": weights, "counts": counts, "unequal": unequal, "seconds": sum(seconds) / PATTERNS}
+    found = {"weights": weights, "counts": counts, "unequal": unequal, "read": torch.cat(read)}
+    return found | {"seconds": sum(seconds) / patterns}
 
 
 def process(rank: int, port: int, source: str, folder: Path) -> None:
@@ -102,7 +118,10 @@ def process(rank: int, port: int, source: str, folder: Path) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "DS_ACCELERATOR": "cpu"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     join_group("cpu")
-    torch.save({stage: run(stage, rank, source) for stage in (0, 3)}, folder / f"{rank}.pt")
+    found: dict[Any, Any] = {stage: run(stage, rank, source) for stage in (0, 3)}
+    for stage in (0, 3):
+        found[stage, "by layer"] = run(stage, rank, source, gather=False, patterns=FEW)
+    torch.save(found, folder / f"{rank}.pt")
     leave_group()
 
 
@@ -122,7 +141,16 @@ def test_processes_that_generate_unequal_lengths_neither_hang_nor_mismatch(
         assert found[rank][3]["counts"] == found[rank][0]["counts"]
         for name, weight in found[rank][3]["weights"].items():
             torch.testing.assert_close(weight, found[0][0]["weights"][name], atol=1e-5, rtol=0)
+    for rank in range(2):
+        for kind in (3, (3, "by layer")):
+            expected = found[rank][0 if kind == 3 else (0, "by layer")]
+            torch.testing.assert_close(found[rank][kind]["read"], expected["read"], atol=1e-4, rtol=0)
+            assert found[rank][kind]["counts"] == expected["counts"]
+            for name, weight in found[rank][kind]["weights"].items():
+                torch.testing.assert_close(weight, expected["weights"][name], atol=1e-5, rtol=0)
     moved = (found[0][3]["weights"]["model.model.norm.weight"] - start["model.norm.weight"]).abs().max()
     assert moved > 1e-4
-    whole, sharded = (1000 * found[0][stage]["seconds"] for stage in (0, 3))
-    print(f"a rollout takes {whole:.1f} ms under ZeRO-0 and {sharded:.1f} ms under ZeRO-3")
+    whole, sharded, layers = (1000 * found[0][kind]["seconds"] for kind in (0, 3, (3, "by layer")))
+    print(
+        f"a rollout takes {whole:.1f} ms under ZeRO-0, {sharded:.1f} ms under ZeRO-3, {layers:.1f} by layer"
+    )
