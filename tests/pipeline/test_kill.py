@@ -6,13 +6,15 @@ import re
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from safetensors.torch import load
 
+from align.artifacts.checkpoint import checkpoints_in, is_sealed, step_of
 from tests.pipeline.chain import STAGES, STEPS, Chain, Event
 from tests.pipeline.conftest import Toy
 from tests.pipeline.processes import descendants, has_ended, rank_of, wait_until, workers
@@ -118,15 +120,38 @@ class Family:
             self.victim = ranks.get(int(self._who[-1]), child) if "rank" in self._who else child
 
 
+def files(outputs: Path, pattern: str) -> set[tuple[str, int]]:
+    """What is there, told apart from what was there under the same name before."""
+    found = set()
+    for path in outputs.glob(pattern):
+        with suppress(OSError):
+            found.add((str(path), path.stat().st_mtime_ns))
+    return found
+
+
+def still_to_come(point: Point, outputs: Path) -> Point:
+    """The point at a later step, where the stage went further than planned until it was killed last."""
+    if not (planned := re.search(r"/checkpoint-(\d+)/", point.path)):
+        return point
+    folder = outputs / point.path[: planned.start()]
+    reached = max((step_of(item) for item in checkpoints_in(folder) if is_sealed(item)), default=0)
+    if reached < int(planned[1]):
+        return point
+    assert reached + 1 < STEPS, f"{point}: the stage is at step {reached}"
+    here, there = planned[0], f"/checkpoint-{reached + 1}/"
+    return replace(point, path=point.path.replace(here, there), before=point.before.replace(here, there))
+
+
 def struck(chain: Chain, point: Point) -> str:
     """Start the chain, kill whom the point names when its moment has come, and see that nobody is left."""
-    seen = set(chain.outputs.glob(point.path))
+    point = still_to_come(point, chain.outputs)
+    seen = files(chain.outputs, point.path)
     running = chain.start()
     family = Family(running.pid, point.who)
 
     def has_come() -> bool:
         family.look()
-        return running.poll() is not None or bool(set(chain.outputs.glob(point.path)) - seen)
+        return running.poll() is not None or bool(files(chain.outputs, point.path) - seen)
 
     wait_until(has_come, str(point), pause=0)
     time.sleep(point.delay)
