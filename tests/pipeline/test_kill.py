@@ -87,7 +87,9 @@ class Draw:
         """While an artifact or the run's record is written; before the next stage begins."""
         lineage = f"{self._folder(stage)}/lineage.json"
         if kind == "commit":
-            return Point(kind, stage, "pipeline", f"{self._folder(stage)}/.lineage.json.*.tmp", lineage)
+            return Point(
+                kind, stage, "pipeline", f"{self._folder(stage)}/*lineage.json*", lineage
+            )  # its draft, too
         if kind == "record":
             return Point(kind, stage, "pipeline", "runs/*/.run.json.*.tmp")
         following = f"{self._folder(STAGES[STAGES.index(stage) + 1])}/stage.json"
