@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from align.artifacts.durable import write_json
-from align.artifacts.manifest import build_manifest, content_damage
+from align.artifacts.manifest import added_files, build_manifest, content_damage
 
 MANIFEST = "manifest.json"
 LOGS = ("metrics.jsonl", "samples.jsonl")  # what a stage appends to beside its checkpoints
@@ -49,11 +49,9 @@ def damage(checkpoint: Path) -> list[str]:
     try:
         content = json.loads((checkpoint / MANIFEST).read_bytes())
         files, owner = content["files"], content["artifact"]
-        found = content_damage(checkpoint, files)
+        found = content_damage(checkpoint, files) + added_files(checkpoint, {MANIFEST, *files})
     except (ValueError, LookupError, TypeError, AttributeError):
         return [f"{MANIFEST} cannot be read"]
-    added = build_manifest(checkpoint).keys() - {MANIFEST, *files}
-    found += [f"{name} was added" for name in sorted(added)]
     return found if owner == _artifact_of(checkpoint).name else [*found, f"it was written by {owner}"]
 
 

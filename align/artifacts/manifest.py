@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,8 @@ Manifest = Mapping[str, Mapping[str, Any]]
 
 def build_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     """Relative name -> size in bytes and sha256, for every result below a folder."""
-    names = [path for path in visible_files(folder) if path.relative_to(folder).parts[0] not in LEFT_OUT]
-    return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
-        for path in names
-    }
+    found = {name: folder / name for name in _results(folder)}
+    return {name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in found.items()}
 
 
 def json_digest(content: Mapping[str, Any]) -> str:
@@ -48,3 +45,14 @@ def content_damage(folder: Path, manifest: Manifest) -> list[str]:
         for name, entry in manifest.items()
         if sha256_of(folder / name) != entry["sha256"]
     ]
+
+
+def added_files(folder: Path, known: Collection[str]) -> list[str]:
+    """Files whose names are not known; looks at no content."""
+    return [f"{name} was added" for name in _results(folder) if name not in known]
+
+
+def _results(folder: Path) -> list[str]:
+    """Relative names of all files that count; none of them is read."""
+    names = (path.relative_to(folder) for path in visible_files(folder))
+    return [name.as_posix() for name in names if name.parts[0] not in LEFT_OUT]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from align.artifacts.checkpoint import checkpoints_in, damage, is_sealed
-from align.artifacts.manifest import build_manifest, content_damage
+from align.artifacts.manifest import added_files, content_damage
 from align.artifacts.store import NAME, ArtifactDir, ArtifactError, Store, read_lineage
 
 State = Literal["sound", "unfinished", "damaged"]
@@ -76,8 +76,7 @@ def _artifact(artifact: ArtifactDir) -> Finding:
     except ArtifactError as problem:
         return Finding(artifact.name, "damaged", (str(problem),))
     manifest = lineage["manifest"]
-    problems = tuple(content_damage(artifact.path, manifest))
-    problems += tuple(f"{name} was added" for name in build_manifest(artifact.path) if name not in manifest)
+    problems = (*content_damage(artifact.path, manifest), *added_files(artifact.path, manifest))
     if lineage.get("fingerprint", "") not in artifact.name:
         problems += (f"it was built as {lineage['kind']}-{lineage['fingerprint']}",)
     return Finding(artifact.name, "damaged" if problems else "sound", problems)
