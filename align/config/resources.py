@@ -57,6 +57,16 @@ class StageResources(Spec):
     liger: Bool = False
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def deepspeed(self) -> Mapping[str, Any] | None:
+        """DeepSpeed's section; None where processes share the model without it."""
+        return None if self.parallel is None else self.parallel.deepspeed
+
+    @property
+    def zero_stage(self) -> int | None:
+        """The section's ZeRO stage; None without one."""
+        return None if self.parallel is None or self.deepspeed is None else self.parallel.zero_stage
+
 
 @dataclass(frozen=True)
 class BatchSplit:

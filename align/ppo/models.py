@@ -4,7 +4,6 @@ Reads   policy and value model (a folder or Hub id)
 """
 
 import sys
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -46,8 +45,7 @@ class Models:
 
 def shares_base(spec: PpoSpec, io: StageIO) -> bool:
     """Whether models are adapters over one base; weights that ZeRO-3 shards belong to one engine each."""
-    parallel = io.resources.parallel
-    return spec.adapter is not None and (parallel is None or parallel.zero_stage < 3)
+    return spec.adapter is not None and io.resources.zero_stage != 3
 
 
 def load_base(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -85,7 +83,7 @@ def build_models(
     frozen = None
     if adapter is None:
         # In the precision that the policy's own weights take: before the first step both say the same.
-        dtype = torch.bfloat16 if spec.precision == "bf16" and _section(io) else torch.float32
+        dtype = torch.bfloat16 if spec.precision == "bf16" and io.resources.deepspeed else torch.float32
         settings: Any = {"attention": io.resources.attention, "dtype": dtype}
         source = io.locate(spec.policy.path)
         frozen = asked(_ready(load_reference(source, spec.policy, tokenizer, **settings), io))
@@ -104,15 +102,12 @@ def _asking(frozen: CompletionLogprobs | None, spec: PpoSpec, io: StageIO) -> As
 
 
 def _is_by_layer(io: StageIO) -> bool:
-    parallel = io.resources.parallel
-    is_sharded = parallel is not None and parallel.zero_stage == 3
-    return is_sharded and not io.resources.ds3_gather_for_generation
+    return io.resources.zero_stage == 3 and not io.resources.ds3_gather_for_generation
 
 
 def holding_of(io: StageIO) -> Holding:
     """Where models are that are only asked, while they are not: under ZeRO-3 spread over the processes."""
-    parallel = io.resources.parallel
-    return gathered if parallel is not None and parallel.zero_stage == 3 else always_whole
+    return gathered if io.resources.zero_stage == 3 else always_whole
 
 
 def _value(
@@ -171,11 +166,7 @@ def _engine(module: nn.Module, settings: OptimizerSpec, spec: PpoSpec, io: Stage
         )
 
     given: Any = {"max_grad_norm": settings.max_grad_norm, "bf16": spec.precision == "bf16"}
-    section, gather = _section(io), io.resources.ds3_gather_for_generation
+    section, gather = io.resources.deepspeed, io.resources.ds3_gather_for_generation
     if section:
         return ZeroEngine(module, optimizer, section, gather=gather, **given)
     return Engine(module, optimizer, **given)
-
-
-def _section(io: StageIO) -> Mapping[str, Any] | None:
-    return None if io.resources.parallel is None else io.resources.parallel.deepspeed

@@ -69,9 +69,7 @@ class Saver:
 
 
 def _layout(io: StageIO) -> Layout:
-    parallel = io.resources.parallel
-    is_deepspeed = parallel is not None and parallel.deepspeed is not None
-    return Layout(group.size(), parallel.zero_stage if parallel and is_deepspeed else None)
+    return Layout(group.size(), io.resources.zero_stage)
 
 
 def resumable(io: StageIO) -> Path | None:

@@ -63,8 +63,7 @@ class Ppo(PpoSpec):
                 f"minibatches: a device's share of {self.batch_size // devices} episodes does not divide by "
                 f"{self.minibatches}"
             )
-        zero_stage = 0 if resources.parallel is None else resources.parallel.zero_stage
-        if not resources.ds3_gather_for_generation and zero_stage != 3:
+        if not resources.ds3_gather_for_generation and resources.zero_stage != 3:
             yield (
                 f"resources.{io.name}.ds3_gather_for_generation: weights are always whole but under ZeRO-3; "
                 "leave it on, or choose parallel=zero3"

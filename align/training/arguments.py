@@ -229,19 +229,15 @@ def _defaults(stage: "TrainingSpec", io: StageIO, batch: BatchSplit) -> dict[str
     if stage.trainer_class == "trl.DPOConfig":
         # One pass before training, in order of length, and no second model in memory during it. A reference
         # that follows the policy, or one that DeepSpeed would have to wrap, is asked step by step.
-        is_still = not stage.trainer.get("sync_ref_model") and _deepspeed(io) is None
+        is_still = not stage.trainer.get("sync_ref_model") and io.resources.deepspeed is None
         defaults["precompute_ref_log_probs"] = is_still
     return defaults
-
-
-def _deepspeed(io: StageIO) -> Mapping[str, Any] | None:
-    return io.resources.parallel.deepspeed if io.resources.parallel else None
 
 
 def _owned(stage: "TrainingSpec", io: StageIO, batch: BatchSplit) -> dict[str, Any]:
     resources, settings = io.resources, io.settings
     every = settings.save_every_steps
-    deepspeed = _deepspeed(io)
+    deepspeed = resources.deepspeed
     return {
         "output_dir": str(io.output.checkpoints),
         "seed": stage.seed,
