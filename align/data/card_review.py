@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from align.data.card import CARDS, read_card
+from align.data.card import CARDS
+from align.data.card_schema import read_card
 from align.data.errors import DataError
 from align.data.verification import file_problems
 

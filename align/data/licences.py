@@ -1,25 +1,38 @@
-"""Licences: the identifiers that datasets carry, Hugging Face's spelling -> SPDX's.
+"""Licences: the names that dataset cards carry, Hugging Face's spelling -> SPDX's, offline.
 
-Source: SPDX licence list, https://spdx.org/licenses/
+Source: SPDX licence list as `license-expression` ships it; SPDX specification 2.3, annex D (expressions)
 """
 
-_SPDX = """
-    0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0
-    C-UDA-1.0 CC-BY-2.0 CC-BY-2.5 CC-BY-3.0 CC-BY-4.0 CC-BY-NC-2.0 CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-NC-ND-3.0
-    CC-BY-NC-ND-4.0 CC-BY-NC-SA-2.0 CC-BY-NC-SA-3.0 CC-BY-NC-SA-4.0 CC-BY-ND-4.0 CC-BY-SA-2.0 CC-BY-SA-3.0
-    CC-BY-SA-4.0 CC-PDDC CC0-1.0 CDLA-Permissive-1.0 CDLA-Permissive-2.0 CDLA-Sharing-1.0 ECL-2.0 EPL-2.0
-    EUPL-1.2 GFDL-1.3-only GFDL-1.3-or-later GPL-2.0-only GPL-2.0-or-later GPL-3.0-only GPL-3.0-or-later ISC
-    LGPL-2.1-only LGPL-3.0-only MIT MIT-0 MPL-2.0 MS-PL ODC-By-1.0 ODbL-1.0 OGL-UK-3.0 PDDL-1.0 Unlicense Zlib
-"""
+from functools import cache
 
-# The Hub writes SPDX identifiers in lower case, and these few without their version.
-_SPDX_BY_HUB_NAME = {name.lower(): name for name in _SPDX.split()} | {
-    "odc-by": "ODC-By-1.0",
-    "odbl": "ODbL-1.0",
-    "pddl": "PDDL-1.0",
-}
+from license_expression import Licensing, get_spdx_licensing
+
+# What Hugging Face writes without the version that tells SPDX which licence is meant.
+_HUB_NAMES = {"odc-by": "ODC-By-1.0", "odbl": "ODbL-1.0", "pddl": "PDDL-1.0"}
+
+# Hugging Face's words for a licence outside of SPDX's list and for none that was found.
+OTHER, UNKNOWN = "other", "unknown"
+_NO_LICENCE = {OTHER: "LicenseRef-other", UNKNOWN: "NOASSERTION"}
+
+
+def needs_note(name: str) -> bool:
+    """Whether a licence field says too little by itself: what may be done has to be written down."""
+    return name.lower() in _NO_LICENCE
 
 
 def spdx(name: str) -> str | None:
-    """The SPDX identifier of a licence, whatever the case; None where the table has none such."""
-    return _SPDX_BY_HUB_NAME.get(name.lower())
+    """A licence, or an expression such as `MIT AND CC-BY-4.0`, as SPDX spells it; None where SPDX has none.
+
+    `other` becomes `LicenseRef-other`, `unknown` becomes `NOASSERTION`, as SPDX has it for such cases.
+    """
+    lower = name.lower()
+    if lower in _NO_LICENCE:
+        return _NO_LICENCE[lower]
+    found = _licensing().validate(_HUB_NAMES.get(lower, name))
+    return None if found.errors else str(found.normalized_expression)
+
+
+@cache
+def _licensing() -> Licensing:
+    """Read once, and not before it is asked: the list of licences takes 40 ms."""
+    return get_spdx_licensing()

@@ -11,7 +11,7 @@ from align.data.readers.local import local_rows
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from align.data.card import CardFile
+    from align.data.card_schema import CardFile
 
 Kind = Literal["text", "number", "boolean", "list", "mapping", "null"]
 
@@ -43,7 +43,7 @@ def dataset_problems(rows: int, columns: Mapping[str, str], dataset: "Dataset") 
     """Hold one split of a Hub dataset against its card; kinds are those of the first row."""
     problems = []
     if len(dataset) != rows:
-        problems.append(f"hub.splits: the card says {rows} rows, the split has {len(dataset)}")
+        problems.append(f"splits: the card says {rows} rows, the split has {len(dataset)}")
     return problems + column_problems(dataset.select(range(min(1, len(dataset)))), columns)[1]
 
 

@@ -106,9 +106,7 @@ def test_a_resumed_run_ends_with_the_same_bits(
     straight = place("straight", settings={"save_every_steps": 1, "keep_checkpoints": 9})
     stage.run(straight)
 
-    elsewhere = (
-        straight.output.path.parent / "elsewhere" / straight.output.path.name
-    )
+    elsewhere = straight.output.path.parent / "elsewhere" / straight.output.path.name
     torn = replace(straight, output=type(straight.output)(elsewhere), settings=place("torn").settings)
     shutil.copytree(straight.output.path, torn.output.path)
     shutil.rmtree(torn.output.model)
