@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
@@ -17,20 +17,36 @@ FOLLOWERS: Mapping[Role | None, tuple[Role, ...]] = {
 }
 
 
+Kind = Literal["misfit", "blank", "role", "unanswered", "order"]
+
+
 class RowError(ValueError):
     """A row that does not fit its shape; the reader adds file and line.
 
-    `reason` is what such rows are counted under when they are dropped: the message without what differs from
-    row to row.
+    `reason` is what such rows are counted under: the message without what differs from row to row. `kind`
+    says whose policy decides about them: blank or null turns, unknown roles, no answer at the end, turns in
+    an impossible order, or anything else.
     """
 
-    def __init__(self, message: str, *, reason: str | None = None) -> None:
+    def __init__(self, message: str, *, reason: str | None = None, kind: Kind = "misfit") -> None:
         super().__init__(message)
         self.reason = reason or message
+        self.kind = kind
 
 
 class Refusal(RowError):
     """A row that stops the run whatever `bad_rows` says."""
+
+
+class Place(NamedTuple):
+    """Where a row was read: its source, the file (or the Hub's name), and the line."""
+
+    source: str
+    origin: str
+    line: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,7 @@ class Text:
     """Plain text for pretraining."""
 
     text: str
+    place: Place | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,7 @@ class Conversation:
     """A dialogue that ends with the assistant turn to be learnt."""
 
     messages: tuple[Message, ...]
+    place: Place | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,7 @@ class PreferencePair:
     chosen: tuple[Message, ...]
     rejected: tuple[Message, ...]
     margin: float | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,7 @@ class Prompt:
 
     messages: tuple[Message, ...]
     reference: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = field(default=None, compare=False, repr=False)
 
 
 Row = Text | Conversation | PreferencePair | Prompt
@@ -97,11 +117,14 @@ def messages_of(turns: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
             raise RowError(
                 f"turn {number}: unknown role {role!r}; expected one of {', '.join(ROLES)}",
                 reason="unknown role",
+                kind="role",
             )
         if not isinstance(content, str):
+            is_null = content is None
             raise RowError(
-                f"turn {number}: content is {type(content).__name__}, expected text",
-                reason="content is not text",
+                f"turn {number}: content is {'null' if is_null else type(content).__name__}, expected text",
+                reason="content is null" if is_null else "content is not text",
+                kind="blank" if is_null else "misfit",
             )
         built.append(Message(role, content))
     return tuple(built)
@@ -129,7 +152,7 @@ def check_row(row: Row) -> None:
     """
     if isinstance(row, Text):
         if not row.text.strip():
-            raise RowError("the text is blank")
+            raise RowError("the text is blank", kind="blank")
     elif isinstance(row, Conversation):
         _check_turns(row.messages, end="assistant", what="a conversation")
     elif isinstance(row, Prompt):
@@ -142,30 +165,36 @@ def check_row(row: Row) -> None:
 
 def _check_turns(messages: Sequence[Message], *, end: Role, what: str) -> None:
     if not messages:
-        raise RowError(f"{what} has no turns")
+        raise RowError(f"{what} has no turns", kind="blank")
     previous: Role | None = None
     for number, message in enumerate(messages, start=1):
         if not message.content.strip():
-            raise RowError(f"turn {number} ({message.role}) is blank", reason=f"a blank {message.role} turn")
+            raise RowError(
+                f"turn {number} ({message.role}) is blank",
+                reason=f"a blank {message.role} turn",
+                kind="blank",
+            )
         if message.role not in FOLLOWERS[previous]:
             place = f"follows {previous}" if previous else "comes first"
             raise RowError(
                 f"turn {number}: {message.role} {place}; expected {' or '.join(FOLLOWERS[previous])}",
                 reason="turns out of order",
+                kind="order",
             )
         previous = message.role
     last = messages[-1].role
     if last != end and not (end == "user" and last == "tool"):
-        raise RowError(f"{what} ends with {last}, expected {end}")
+        raise RowError(f"{what} ends with {last}, expected {end}", kind="unanswered")
 
 
 def _check_completion(pair: PreferencePair, completion: Sequence[Message], name: str) -> None:
     if not completion:
-        raise RowError(f"{name} has no turns")
+        raise RowError(f"{name} has no turns", kind="blank")
     if any(message.role in ("system", "user") for message in completion):
         raise RowError(
             f"{name} goes on past the first answer ({', '.join(message.role for message in completion)}); "
             "a pair differs in its last answer only",
             reason="chosen and rejected differ before the last answer",
+            kind="order",
         )
     _check_turns([*pair.prompt, *completion], end="assistant", what=name)

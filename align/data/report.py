@@ -4,10 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from align.data.screening.findings import Done, Finding, Findings
+
 
 @dataclass
 class SourceReport:
-    """Rows of one source: `rows_in` = `kept` + what was dropped, by reason.
+    """Rows of one source: `rows_in` = `kept` + what was dropped or refused, by reason.
 
     `origin` is the file or the Hub name; `sha256` that of the file, `revision` the Hub's. `train` and
     `held_out` count rows after the split and the mixture, repeats included: their sum can exceed `kept`.
@@ -17,23 +19,28 @@ class SourceReport:
     sha256: str | None = None
     revision: str | None = None
     card: str | None = None
+    name: str = ""
     rows_in: int = 0
     kept: int = 0
     train: int = 0
     held_out: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    first_dropped: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+    findings: Findings = field(default_factory=Findings)
 
-    def drop(self, reason: str, place: str) -> None:
-        """Count one dropped row; the place of the first of each reason is remembered."""
-        self.dropped[reason] += 1
-        self.first_dropped.setdefault(reason, place)
+    def note(self, reason: str, done: Done, place: str, message: str = "", remedy: str = "") -> None:
+        """Count one row that something is wrong with; the places of the first few are remembered."""
+        self.findings.note(self.name, reason, done, place, message, remedy)
 
     def leave_out(self, reason: str, count: int) -> None:
-        """Count rows as dropped that had been kept so far."""
+        """Count rows as dropped that had been kept so far, with nothing wrong with them."""
         if count:
-            self.dropped[reason] += count
+            self.left_out[reason] += count
             self.kept -= count
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Rows dropped, by reason."""
+        return self.findings.dropped() + self.left_out
 
     def as_dict(self) -> dict[str, Any]:
         """For lineage and logs."""
@@ -45,7 +52,7 @@ class SourceReport:
             "rows_in": self.rows_in,
             "kept": self.kept,
             "dropped": dict(self.dropped),
-            "first_dropped": dict(self.first_dropped),
+            "findings": [finding.as_dict() for finding in self.findings],
             "train": self.train,
             "held_out": self.held_out,
         }
@@ -72,6 +79,11 @@ class Report:
         """Rows dropped, by reason, over all sources."""
         return sum((source.dropped for source in self.sources.values()), Counter())
 
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong with rows, source by source."""
+        return [finding for source in self.sources.values() for finding in source.findings]
+
     def as_dict(self) -> dict[str, Any]:
         """For lineage and logs."""
         return {
@@ -89,9 +101,6 @@ class Report:
                 f"{name}: {source.rows_in} rows in, {source.kept} kept, {source.train} to train on, "
                 f"{source.held_out} held out"
             )
-            told += [
-                f"{name}: dropped {count} ({reason})"
-                + (f", the first at {source.first_dropped[reason]}" if reason in source.first_dropped else "")
-                for reason, count in source.dropped.most_common()
-            ]
+            told += [f"{name}: {finding.warning()}" for finding in source.findings.warnings]
+            told += [f"{name}: {count} dropped: {reason}" for reason, count in source.left_out.items()]
         return told

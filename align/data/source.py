@@ -4,7 +4,7 @@ Reads   local files, Hub datasets at a pinned revision, generated files (data/re
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -17,7 +17,7 @@ from align.data.mixture import chosen, pick, rows_per_source
 from align.data.readers.hub import described, hub_dataset
 from align.data.readers.json_rows import RawRow
 from align.data.readers.local import local_rows
-from align.data.records import Refusal, Row, RowError
+from align.data.records import Place, Row, RowError
 from align.data.report import Report, SourceReport
 from align.data.screening.screen import Screen
 from align.data.spec import DataSpec, SourceSpec
@@ -56,25 +56,29 @@ def load_rows(
     screen = Screen(spec.screening, control_tokens)
     report = Report()
     pools: dict[str, list[Row]] = {}
+    problems: list[str] = []
     for name in sorted(spec.sources):
-        source = spec.sources[name]
-        origin, raw_rows, digest = _open(source, outputs)
-        revision = source.hub.revision if source.hub else None
-        account = report.sources[name] = SourceReport(origin, digest, revision, source.card)
-        convert = Converter(name, source, row_type)
-        pools[name] = list(_kept(source, origin, raw_rows, convert, screen, account))
-        account.kept = len(pools[name])
-        if not pools[name]:
-            raise DataError(_nothing_left(name, account))
+        try:
+            pools[name] = list(_kept(name, spec.sources[name], row_type, screen, report, outputs))
+        except DataError as problem:
+            problems.append(str(problem))
+    screen.withdraw(pools, report)
+    for name, rows in pools.items():
+        account = report.sources[name]
+        account.kept = len(rows)
+        errors = [finding.error() for finding in account.findings.errors]
+        problems += errors or ([] if rows else [_nothing_left(name, account)])
+    if problems:
+        raise DataError("\n".join(problems))
     return _split_and_mix(spec, pools, report)
 
 
 def load_problems(field: str, spec: DataSpec, row_type: type[Row] | UnionType, outputs: Path) -> list[str]:
-    """What keeps the rows of `field` from being read, as `field: problem`."""
+    """What keeps the rows of `field` from being used, as `field: problem` lines."""
     try:
         load_rows(spec, row_type, outputs)
     except (DataError, RowError) as problem:
-        return [f"{field}: {problem}"]
+        return [f"{field}: {line}" for line in str(problem).splitlines()]
     return []
 
 
@@ -89,37 +93,33 @@ def _open(source: SourceSpec, outputs: Path) -> tuple[str, Iterator[RawRow], str
 
 
 def _kept(
+    name: str,
     source: SourceSpec,
-    origin: str,
-    raw_rows: Iterator[RawRow],
-    convert: Converter,
+    row_type: type[Row] | UnionType,
     screen: Screen,
-    account: SourceReport,
+    report: Report,
+    outputs: Path,
 ) -> Iterator[Row]:
-    """The rows that pass, as they are read; the rest is counted."""
-    kept = 0
-    for place, raw in raw_rows:
+    """The rows that pass, as they are read; the rest is counted, with its place."""
+    origin, raw_rows, digest = _open(source, outputs)
+    revision = source.hub.revision if source.hub else None
+    account = report.sources[name] = SourceReport(origin, digest, revision, source.card, name)
+    convert, kept = Converter(name, source, row_type), 0
+    for line, raw in raw_rows:
         account.rows_in += 1
+        place = Place(name, origin, line)
         try:
             row = convert(raw)
-            reason = "filtered out" if row is None else screen(row)
         except RowError as cause:
-            if source.bad_rows == "error" or isinstance(cause, Refusal):
-                raise DataError(f"{origin}:{place}: {cause}{_remedy(convert.name, cause)}") from cause
-            row, reason = None, cause.reason
-        if row is None or reason is not None:
-            account.drop(reason or "", f"{origin}:{place}")
+            screen.refuse(cause, source.bad_rows, place, account)
             continue
-        yield row
-        kept += 1
-        if kept == source.max_rows:
-            return
-
-
-def _remedy(name: str, cause: RowError) -> str:
-    if isinstance(cause, Refusal):
-        return ""
-    return f". Correct the row, or set `bad_rows: drop` on source {name!r} to drop and count such rows"
+        if row is None:
+            account.note("filtered out", "drop", str(place))
+        elif passed := screen(replace(row, place=place), account):
+            yield passed
+            kept += 1
+            if kept == source.max_rows:
+                return
 
 
 def _nothing_left(name: str, account: SourceReport) -> str:

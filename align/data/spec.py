@@ -26,6 +26,9 @@ def _format_from_yaml(value: Any) -> str | PluginSpec:
     return value
 
 
+Policy = Literal["error", "drop", "keep"]
+BadRows = Literal["error", "drop"]
+
 FormatName = Annotated[str | PluginSpec, BeforeValidator(_format_from_yaml)]
 
 
@@ -77,7 +80,7 @@ class SourceSpec(Spec):
     text_unit: Literal["line", "paragraph", "document"] = "line"
     quoting: Literal["minimal", "none"] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
-    bad_rows: Literal["error", "drop"] = "error"
+    bad_rows: BadRows = "error"
     filter: Plugin | None = None
     map: Plugin | None = None
 
@@ -91,11 +94,24 @@ class SourceSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ScreeningSpec(Spec):
-    """What is dropped before training; every drop is counted by reason."""
+    """What becomes of rows that teach nothing, or something wrong; every one is counted, with its place.
 
-    duplicates: Bool = True
-    identical_pairs: Bool = True
-    control_tokens: Literal["error", "drop", "keep"] = "error"
+    `error` stops before anything trains, `drop` leaves such rows out, `keep` warns. `control_tokens` may also
+    be `escape`d: an invisible character keeps the tokenizer from reading them. `too_long` is
+    judged after tokenisation; `conflicting_pairs` are two that contradict each other,
+    and `drop` takes both. Where the last four are null, `bad_rows` of the source decides.
+    """
+
+    duplicates: Policy = "drop"
+    identical_pairs: Policy = "drop"
+    conflicting_pairs: Policy = "keep"
+    control_tokens: Literal["error", "drop", "escape"] = "error"
+    placeholders: Policy = "keep"
+    too_long: BadRows = "drop"
+    blank_turns: BadRows | None = None
+    unknown_roles: BadRows | None = None
+    unanswered: BadRows | None = None
+    turn_order: BadRows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from align.artifacts.manifest import json_digest
 from align.artifacts.store import ArtifactDir, Store, read_lineage
 from align.config.resources import Precision
 from align.data.errors import DataError
-from align.data.screening.control_tokens import control_tokens
+from align.data.screening.control_tokens import ControlTokens
 from align.evaluation.check import missing_template
 from align.evaluation.suite import Suite
 from align.generation.decoding import DecodingSpec
@@ -106,9 +106,9 @@ def identity_of(spec: ModelSpec, artifact: ArtifactDir | None, outputs: Path) ->
 
 
 def _refuse_control_tokens(suite: Suite, tokens: Sequence[str]) -> None:
-    search = control_tokens(tokens)
+    control = ControlTokens(tokens)
     for number, prompt in enumerate(suite.prompts, start=1):
-        if token := search(prompt):
+        if token := control.first(prompt):
             raise DataError(
                 f"suites.{suite.name}: prompt {number} holds {token!r}, which the tokenizer reads as a "
                 "control token; remove it there, or leave such prompts out with a `filter` on their source"

@@ -113,7 +113,7 @@ def _data(name: str, spec: SuiteSpec) -> tuple[str, DataSpec]:
     if spec.data is not None:
         return "data", spec.data
     assert spec.source is not None
-    return "source", DataSpec(sources={name: spec.source}, screening=ScreeningSpec(duplicates=False))
+    return "source", DataSpec(sources={name: spec.source}, screening=ScreeningSpec(duplicates="keep"))
 
 
 def _grouped(prompts: Sequence[Prompt], key: str) -> dict[str, list[int]]:

@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "625ea3944b1b"),
-    "sft": ("403aeca21576", "521d7723cbcd"),
-    "reward": ("73d71f0bd090", "aa9cdc82ed50"),
-    "dpo": ("52d3580af2ae", "d88f49f5627b"),
-    "ppo": ("c38480d6cbb6", "5ed97fde2d3c"),
-    "evaluate": ("5899904b9b9e", "e99e8c5604b0"),
+    "pretrain": ("437d32170a15", "68c28a4ea06b"),
+    "sft": ("403aeca21576", "0e5f80e0c16b"),
+    "reward": ("73d71f0bd090", "9133b9ff65fc"),
+    "dpo": ("52d3580af2ae", "7f043d325941"),
+    "ppo": ("030def614b6e", "b3cb252c3e30"),
+    "evaluate": ("5899904b9b9e", "315e671af352"),
 }
 
 

@@ -69,7 +69,7 @@ def test_rows_arrive_in_order_with_the_digest_of_their_file(tmp_path: Path) -> N
                 "rows_in": 3,
                 "kept": 3,
                 "dropped": {},
-                "first_dropped": {},
+                "findings": [],
                 "train": 3,
                 "held_out": 0,
             }
@@ -114,15 +114,16 @@ def test_every_drop_is_counted_with_its_first_place(tmp_path: Path) -> None:
         "control token <s>": 1,
         "filtered out": 1,
     }
-    assert account.first_dropped["output is blank"] == f"{path}:2"
+    blank = next(finding for finding in account.findings if finding.reason == "output is blank")
+    assert blank.places == [f"{path}:2", f"{path}:5"]
     assert account.rows_in == account.kept + sum(account.dropped.values())
     assert rows.report.lines() == [
         "x: 7 rows in, 1 kept, 1 to train on, 0 held out",
-        f"x: dropped 2 (output is blank), the first at {path}:2",
-        f"x: dropped 1 (exact duplicate), the first at {path}:3",
-        f"x: dropped 1 (no field 'output'), the first at {path}:4",
-        f"x: dropped 1 (control token <s>), the first at {path}:6",
-        f"x: dropped 1 (filtered out), the first at {path}:7",
+        f"x: 2 dropped: output is blank, at {path}:2, 5",
+        f"x: 1 dropped: exact duplicate, at {path}:3",
+        f"x: 1 dropped: no field 'output', at {path}:4",
+        f"x: 1 dropped: control token <s>, at {path}:6",
+        f"x: 1 dropped: filtered out, at {path}:7",
     ]
 
 

@@ -65,7 +65,7 @@ def test_held_out_rows_are_asked_and_training_rows_are_not(tmp_path, conversatio
     data = DataSpec(
         sources={"talk": SourceSpec(path=str(path), format="messages")},
         held_out=0.3,
-        screening=ScreeningSpec(duplicates=False),
+        screening=ScreeningSpec(duplicates="keep"),
     )
     trained = {row.messages[0] for row in load_rows(data, Conversation, tmp_path).train}
 

@@ -40,7 +40,7 @@ def written(path: Path, rows: Sequence[Mapping[str, Any]], row_format: str, held
     return DataSpec(
         sources={path.stem: SourceSpec(path=str(path), format=row_format)},
         held_out=held_out,
-        screening=ScreeningSpec(duplicates=False),
+        screening=ScreeningSpec(duplicates="keep"),
     )
 
 

@@ -149,7 +149,7 @@ def test_reward_models_are_measured_on_held_out_pairs(
     data = DataSpec(
         sources={"pairs": SourceSpec(path=str(path), format="pairs")},
         held_out=6,
-        screening=ScreeningSpec(duplicates=False),
+        screening=ScreeningSpec(duplicates="keep"),
     )
     stage = bound(reward_models={"judge": {"path": str(judge)}}, data=data)
     io = place("evaluate")

@@ -41,5 +41,6 @@ def _message(turn: Mapping[str, Any]) -> Message:
         raise RowError(
             f"unknown speaker {speaker!r}; expected one of {', '.join(SHAREGPT_ROLES)}",
             reason="unknown speaker",
+            kind="role",
         )
     return Message(SHAREGPT_ROLES[speaker], text(turn, "value"))

@@ -29,7 +29,12 @@ def text(row: Mapping[str, Any], name: str) -> str:
     """
     value = field(row, name)
     if not isinstance(value, str):
-        raise RowError(f"{name} is {_kind(value)}, expected text", reason=f"{name} is not text")
+        is_null = value is None
+        raise RowError(
+            f"{name} is {_kind(value)}, expected text",
+            reason=f"{name} is {'null' if is_null else 'not text'}",
+            kind="blank" if is_null else "misfit",
+        )
     return value
 
 
@@ -50,7 +55,12 @@ def turns(row: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
     """
     value = field(row, name)
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise RowError(f"{name} is {_kind(value)}, expected a list of turns", reason=f"{name} is not a list")
+        is_null = value is None
+        raise RowError(
+            f"{name} is {_kind(value)}, expected a list of turns",
+            reason=f"{name} is {'null' if is_null else 'not a list'}",
+            kind="blank" if is_null else "misfit",
+        )
     for number, turn in enumerate(value, start=1):
         if not isinstance(turn, Mapping):
             raise RowError(

@@ -20,7 +20,7 @@ def alpaca(row: Mapping[str, Any]) -> Conversation:
     context, system = optional_text(row, "input"), optional_text(row, "system")
     for name, value in (("instruction", instruction), ("output", output)):
         if not value.strip():
-            raise RowError(f"{name} is blank")
+            raise RowError(f"{name} is blank", kind="blank")
     question = f"{instruction}\n\n{context}" if context.strip() else instruction
     opening = (Message("system", system),) if system.strip() else ()
     return Conversation((*opening, Message("user", question), Message("assistant", output)))

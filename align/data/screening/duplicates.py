@@ -1,25 +1,10 @@
-"""Exact duplicates: the same row twice, over all sources of a mixture."""
+"""Digests of rows: two rows that say the same have the same one, in whatever source they stand."""
 
 import hashlib
-from collections.abc import Callable
 
 from align.data.records import Conversation, Message, Prompt, Row, Text
 
 DIGEST_BYTES = 16  # 128 bits: a chance collision among 10^9 rows has odds below 10^-20
-
-
-def duplicates() -> Callable[[Row], bool]:
-    """A check that is True for every row whose text it has been shown before."""
-    seen: set[bytes] = set()
-
-    def seen_before(row: Row) -> bool:
-        digest = content_digest(row)
-        if digest in seen:
-            return True
-        seen.add(digest)
-        return False
-
-    return seen_before
 
 
 def content_digest(row: Row) -> bytes:

@@ -1,12 +1,20 @@
 """Screen: the checks that `screening:` asks for, applied to one canonical row after another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from align.data.records import Refusal, Row
-from align.data.screening.control_tokens import control_tokens as control_token_search
-from align.data.screening.duplicates import duplicates
-from align.data.screening.identical_pairs import is_identical_pair
-from align.data.spec import ScreeningSpec
+from align.data.records import Place, PreferencePair, Refusal, Row, RowError
+from align.data.report import Report, SourceReport
+from align.data.screening.control_tokens import ControlTokens
+from align.data.screening.duplicates import content_digest
+from align.data.screening.findings import Done
+from align.data.screening.placeholders import placeholder
+from align.data.screening.preferences import is_identical_pair, opposite
+from align.data.spec import BadRows, ScreeningSpec
+
+CONTESTED = "preferred the other way round elsewhere"
+IDENTICAL = "chosen and rejected are identical"
+DUPLICATE = "exact duplicate"
+UNFILLED = "a placeholder that nobody filled in"
 
 
 class Screen:
@@ -14,25 +22,93 @@ class Screen:
 
     def __init__(self, spec: ScreeningSpec, control_tokens: Sequence[str]) -> None:
         self._spec = spec
-        self._control_token = control_token_search(() if spec.control_tokens == "keep" else control_tokens)
-        self._is_duplicate = duplicates() if spec.duplicates else None
+        self._control = ControlTokens(control_tokens)
+        self._seen: dict[bytes, Place | None] = {}
+        self._contested: set[bytes] = set()
 
-    def __call__(self, row: Row) -> str | None:
-        """Why the row is dropped; None where it passes.
+    def refuse(self, cause: RowError, bad_rows: BadRows, place: Place, account: SourceReport) -> None:
+        """Count a row that could not be converted, by what the policy for such rows says."""
+        if isinstance(cause, Refusal):
+            account.note(cause.reason, "error", str(place), str(cause))
+            return
+        spec = self._spec
+        key, policy = {
+            "blank": ("blank_turns", spec.blank_turns),
+            "role": ("unknown_roles", spec.unknown_roles),
+            "unanswered": ("unanswered", spec.unanswered),
+            "order": ("turn_order", spec.turn_order),
+        }.get(cause.kind, (None, None))
+        ways = f"set `bad_rows: drop` on source {place.source!r}"
+        ways += f" (or screening.{key}: drop)" if key else ""
+        remedy = f"correct the row, or {ways} to drop and count such rows"
+        done = policy or bad_rows
+        account.note(cause.reason, done, str(place), str(cause), remedy if done == "error" else "")
 
-        Raises:
-            Refusal: the row holds a control token, and these are errors.
-        """
-        token = self._control_token(row)
-        if token is not None and self._spec.control_tokens == "error":
-            raise Refusal(
-                f"the text holds {token!r}, which the tokenizer reads as a control token; remove it "
-                "there, or set screening.control_tokens to drop"
-            )
-        if token is not None:
-            return f"control token {token}"
-        if self._spec.identical_pairs and is_identical_pair(row):
-            return "chosen and rejected are identical"
-        if self._is_duplicate is not None and self._is_duplicate(row):
-            return "exact duplicate"
-        return None
+    def __call__(self, row: Row, account: SourceReport) -> Row | None:
+        """The row, escaped where it has to be; None where it is dropped or refused, which is counted."""
+        passed = self._without_control_tokens(row, account)
+        if passed is None or not self._is_filled_in(passed, account):
+            return None
+        return passed if self._teaches_something(passed, account) else None
+
+    def withdraw(self, pools: Mapping[str, list[Row]], report: Report) -> None:
+        """Drop from the pools what a later row contested, where contested preferences are dropped."""
+        if not self._contested or self._spec.conflicting_pairs != "drop":
+            return
+        for name, rows in pools.items():
+            settled = []
+            for row in rows:
+                if isinstance(row, PreferencePair) and content_digest(row) in self._contested:
+                    report.sources[name].note(CONTESTED, "drop", str(row.place))
+                else:
+                    settled.append(row)
+            rows[:] = settled
+
+    def _without_control_tokens(self, row: Row, account: SourceReport) -> Row | None:
+        token = self._control.first(row)
+        if token is None:
+            return row
+        done = self._spec.control_tokens
+        message = f"the text holds {token!r}, which the tokenizer reads as a control token"
+        advice = "remove it there, or set screening.control_tokens to escape or drop"
+        _note(account, row, f"control token {token}", done, message, advice)
+        return self._control.escaped(row) if done == "escape" else None
+
+    def _is_filled_in(self, row: Row, account: SourceReport) -> bool:
+        if (found := placeholder(row)) is None:
+            return True
+        message = f"the text holds {found}, {UNFILLED}"
+        advice = "a model learns to say it: fill it in, or set screening.placeholders to drop"
+        return _note(account, row, UNFILLED, self._spec.placeholders, message, advice)
+
+    def _teaches_something(self, row: Row, account: SourceReport) -> bool:
+        spec = self._spec
+        if is_identical_pair(row):
+            advice = "nothing is learnt from such a pair; set screening.identical_pairs to drop"
+            if not _note(account, row, IDENTICAL, spec.identical_pairs, IDENTICAL, advice):
+                return False
+        digest = content_digest(row)
+        if digest in self._seen:
+            message = f"{DUPLICATE} of {self._seen[digest]}"
+            advice = "remove it, or set screening.duplicates to drop"
+            return _note(account, row, DUPLICATE, spec.duplicates, message, advice)
+        if isinstance(row, PreferencePair) and not self._is_settled(row, digest, account):
+            return False
+        self._seen[digest] = row.place
+        return True
+
+    def _is_settled(self, row: PreferencePair, digest: bytes, account: SourceReport) -> bool:
+        other = content_digest(opposite(row))
+        if other not in self._seen or other == digest:
+            return True
+        self._contested.add(other)
+        message = f"these answers are preferred the other way round at {self._seen[other]}"
+        advice = "the two cancel out: decide, or set screening.conflicting_pairs to drop (both of them)"
+        return _note(account, row, CONTESTED, self._spec.conflicting_pairs, message, advice)
+
+
+def _note(account: SourceReport, row: Row, reason: str, done: Done, message: str, advice: str) -> bool:
+    """Count a row; whether it is kept. Advice is for those who did not ask for rows to be dropped."""
+    is_news = done in ("error", "keep")
+    account.note(reason, done, str(row.place), message, advice if is_news else "")
+    return done == "keep"

@@ -47,7 +47,7 @@ def test_sharegpt_system_field_comes_first() -> None:
             {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
             "content is list, expected text",
         ),
-        (messages, {"messages": [{"role": "user", "content": None}]}, "turn 1: content is NoneType"),
+        (messages, {"messages": [{"role": "user", "content": None}]}, "turn 1: content is null"),
         (messages, {"messages": [{"content": "hi"}]}, "turn 1: unknown role None"),
         (
             sharegpt,
