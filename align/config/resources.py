@@ -13,7 +13,10 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware(Spec):
-    """What one run may use. `devices` is per host; `precision: auto` asks the processor."""
+    """What one run may use. `devices` is per host; `precision: auto` asks the processor.
+
+    `price_per_device_hour` is what a device costs in an hour, in whatever currency; reports multiply by it.
+    """
 
     name: str
     accelerator: Literal["cpu", "cuda"]
@@ -21,6 +24,13 @@ class Hardware(Spec):
     hosts: PositiveInt = 1
     memory_gib: Positive
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    price_per_device_hour: Positive | None = None
+
+    def price(self, seconds: float) -> float | None:
+        """What all devices cost in that time; None where no price is configured."""
+        if self.price_per_device_hour is None:
+            return None
+        return self.price_per_device_hour * self.devices * self.hosts * seconds / 3600
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from align.pipeline.lead import LeadingLauncher
 from align.pipeline.live import Board, screen
 from align.pipeline.plan import Planned, describe, make_plan, missing_upstream
 from align.pipeline.record import RunRecord, config_text
+from align.pipeline.reporting import ReportFailed, write_report
 from align.pipeline.run import Run
 from align.pipeline.slurm import submit
 from align.pipeline.stopping import StopSignals
@@ -136,9 +137,19 @@ class Session:
         for item in targets:
             if isinstance(item.stage, Evaluate):
                 self._tabulate(item)
+        assert self.folder is not None
+        pages = self._write_report(self.folder)
         if published is not None and self._run.run.publish is not None:
             publish(published.artifact, self._run.run.publish)
-        self._print([str(self.folder)])
+        self._print([str(self.folder), *map(str, pages)])
+
+    def _write_report(self, folder: Path) -> list[Path]:
+        """The run's page; without one the run is done all the same."""
+        try:
+            return [write_report(folder)]
+        except ReportFailed as problem:
+            sys.stderr.write(f"{problem}\n")
+            return []
 
     def _tabulate(self, item: Planned) -> None:
         rows = json.loads(item.artifact.evaluation.read_text(encoding="utf-8"))["rows"]

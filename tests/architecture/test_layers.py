@@ -18,6 +18,7 @@ LAYERS = (
     ("training", "ppo", "evaluation"),
     ("stages",),
     ("pipeline",),
+    ("report", "chat"),
     ("scripts",),
 )
 LEVEL = {package: level for level, layer in enumerate(LAYERS) for package in layer}

@@ -37,7 +37,10 @@ def test_every_stage_ran_and_the_table_is_printed(finished: tuple[Path, str]) ->
     outputs, printed = finished
     lines = printed.splitlines()
     assert [line.split()[0] for line in lines if " ran " in line] == STAGES
-    assert Path(lines[-1]) == outputs / "runs" / "first"
+    assert [Path(line) for line in lines[-2:]] == [
+        outputs / "runs" / "first",
+        outputs / "runs" / "first" / "report.html",
+    ]
     for word in ("held_out", "gold", "base", "sft", "dpo", "ppo", "best_of_4", "reward"):
         assert word in printed
     rows = json.loads((outputs / "runs" / "first" / "evaluate" / "evaluation.json").read_text())["rows"]

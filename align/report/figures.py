@@ -1,0 +1,151 @@
+"""Figures: series of numbers -> plotly figures with the table that says the same, downsampled to what shows.
+
+Colours are those of Okabe & Ito, told apart by colour-blind readers, in tones that hold on white and on dark.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from align.report.words import number
+
+MOST_POINTS = 300  # of one curve: more than a screen shows
+MOST_ROWS = 40  # of the table behind a curve
+
+COLOURS = {
+    "base": "#7d8590", "pretrain": "#7d8590", "sft": "#2b8cc4", "reward": "#d89000", "dpo": "#0f9b76",
+    "ppo": "#dc6428", "best_of_4": "#b872a4",
+}  # fmt: skip
+MORE_COLOURS = ("#8a78d0", "#3aa6b9", "#b58b00", "#c2577b", "#5a9b3c", "#7d8590")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; `numeric` names the columns that are right-aligned."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure, what it is called, what to know about it, and the numbers behind it."""
+
+    id: str
+    title: str
+    figure: str
+    table: Table
+    note: str = ""
+    height: int = 260
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve. `low` and `high` are a band around it."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str | None = None
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    dash: str = "solid"
+    mode: str = "lines"
+
+
+def colour_of(name: str, names: Sequence[str] = ()) -> str:
+    """The colour of a stage or checkpoint, the same wherever it appears."""
+    if name in COLOURS:
+        return COLOURS[name]
+    unknown = [other for other in names if other not in COLOURS]
+    place = unknown.index(name) if name in unknown else 0
+    return MORE_COLOURS[place % len(MORE_COLOURS)]
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """At most `most` of `count` places, evenly spread, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
+
+
+def line_chart(
+    chart_id: str,
+    title: str,
+    series: Sequence[Series],
+    *,
+    x: str,
+    y: str = "",
+    note: str = "",
+    height: int = 260,
+) -> Chart:
+    """Curves over a common axis; the legend is left out where there is one curve only."""
+    figure = go.Figure()
+    for item in series:
+        kept = thinned(len(item.x), MOST_POINTS)
+        colour = item.colour or MORE_COLOURS[0]
+        if item.low is not None and item.high is not None:
+            figure.add_trace(_band(item, kept, colour))
+        figure.add_trace(
+            go.Scatter(
+                x=[item.x[place] for place in kept],
+                y=[item.y[place] for place in kept],
+                name=item.name,
+                mode=item.mode,
+                line={"color": colour, "width": 2, "dash": item.dash},
+                marker={"color": colour, "size": 5, "opacity": 0.75},
+                hovertemplate="%{y:.4g}",
+            )
+        )
+    figure.update_layout(showlegend=len(series) > 1, hovermode="x unified")
+    figure.update_xaxes(title_text=x)
+    figure.update_yaxes(title_text=y, exponentformat="e")
+    cut = any(len(item.x) > MOST_POINTS for item in series)
+    told = f"{note} Drawn with every {len(series[0].x) // MOST_POINTS + 1}th point." if cut else note
+    return Chart(chart_id, title, encoded(figure), _line_table(series, x), told.strip(), height)
+
+
+def encoded(figure: go.Figure) -> str:
+    """The figure as JSON, without plotly's own template: the page brings the theme, light or dark."""
+    figure.update_layout(template=None)
+    shown: dict[str, Any] = json.loads(figure.to_json())
+    shown["layout"].pop("template", None)
+    return json.dumps(shown)
+
+
+def _band(item: Series, kept: Sequence[int], colour: str) -> go.Scatter:
+    assert item.low is not None and item.high is not None
+    there = [item.x[place] for place in kept]
+    return go.Scatter(
+        x=[*there, *reversed(there)],
+        y=[*(item.high[place] for place in kept), *(item.low[place] for place in reversed(kept))],
+        fill="toself",
+        fillcolor=_faint(colour),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        mode="lines",
+    )
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"
+
+
+def _line_table(series: Sequence[Series], x: str) -> Table:
+    """Every curve at (some of) the places of all of them."""
+    places = sorted({value for item in series for value in item.x})
+    kept = [places[index] for index in thinned(len(places), MOST_ROWS)]
+    columns = [dict(zip(item.x, item.y, strict=True)) for item in series]
+    rows = (
+        (number(place), *(number(column[place]) if place in column else "" for column in columns))
+        for place in kept
+    )
+    return Table((x, *(item.name for item in series)), tuple(rows))
