@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from align.data.card import CARDS, Card, read_card
-from align.data.errors import DataError
+from align.data.card_schema import Card
 from align.report.collect import Facts, ReportError, StageFacts
 from align.report.figures import Table
 from align.report.graph import graph
 from align.report.section import Block, Section, folded, table
+from align.report.sources import card_of, sources
 from align.report.words import duration, fixed, number
 
 
@@ -103,41 +102,6 @@ def models(facts: Facts) -> Iterator[Section]:
     yield Section("models", "Models", lead, [table(Table(headers, rows))])
 
 
-def sources(stage: StageFacts) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """(part, source, its report) of everything a stage read; an evaluation's parts are its suites."""
-    for part, name, source in _sources_below(stage.data or {}, ""):
-        yield part.removeprefix("suites/").removeprefix("loaded"), name, source
-
-
-def _sources_below(found: Mapping[str, Any], part: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    for key, value in found.items():
-        if key == "sources" and isinstance(value, dict):
-            for name, source in value.items():
-                yield part, name, source
-        elif isinstance(value, dict):
-            yield from _sources_below(value, f"{part}/{key}".removeprefix("/"))
-
-
-def card_of(source: Mapping[str, Any]) -> Card | None:
-    """The data card of a source; None where it has none, or it cannot be read."""
-    if not source.get("card"):
-        return None
-    named, origin = Path(str(source["card"])), Path(str(source.get("origin") or ""))
-    for place in (named, origin.parent / named.name, CARDS / named.name, CARDS / f"{named.name}.md"):
-        if place.is_file():
-            try:
-                return read_card(place)
-            except DataError:
-                return None
-    return None
-
-
-def licence_of(card: Card) -> str:
-    """Its identifiers, or the words where there is none."""
-    names = [card.license] if isinstance(card.license, str) else card.license
-    return ", ".join(card.license_name or name if name == "other" else name for name in names)
-
-
 def require_stages(facts: Facts) -> None:
     """Raises ReportError where nothing lies behind the facts."""
     if not facts.stages and not facts.models:
@@ -151,7 +115,7 @@ def _numbers(source: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _card_words(card: Card | None) -> tuple[str, str]:
-    return ("–", "–") if card is None else (licence_of(card), ", ".join(card.language))
+    return ("–", "–") if card is None else (card.spdx, ", ".join(card.language))
 
 
 def _first_dropped(source: Mapping[str, Any], reason: str) -> str:
