@@ -62,6 +62,15 @@ def fingerprint(stage: Any, parents: Mapping[str, str], digests: Digests | None 
 
 def identity(stage: Any, parents: Mapping[str, str], digests: Digests | None = None) -> dict[str, Any]:
     """What the fingerprint is computed from: two of these side by side show why a stage runs again."""
+    return {"kind": stage.kind, "version": stage.version, "spec": described(stage, parents, digests)}
+
+
+def described(spec: Any, parents: Mapping[str, str], digests: Digests | None = None) -> Any:
+    """A spec as its identity has it, in plain values.
+
+    Raises:
+        IdentityError: as `fingerprint`.
+    """
     contents = digests or Digests()
 
     def leaf(text: str, mark: Any, location: Location) -> Any:
@@ -74,7 +83,7 @@ def identity(stage: Any, parents: Mapping[str, str], digests: Digests | None = N
             return {"parent": parents[name]}
         return _model_identity(text, location, contents)
 
-    return {"kind": stage.kind, "version": stage.version, "spec": _canonical(stage, Any, (), leaf)}
+    return _canonical(spec, Any, (), leaf)
 
 
 def _canonical(value: Any, hint: Any, location: Location, leaf: Leaf) -> Any:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -41,14 +42,14 @@ def apportion(total: int, proportions: Mapping[str, float]) -> dict[str, int]:
     return counts
 
 
-def chosen(size: int, count: int, seed: str) -> list[int]:
+def chosen(size: int, count: int, seed: str) -> "array[int]":
     """Indices that make `count` rows out of `size`: whole rounds, then a random sample without repeats.
 
     The counts of two indices differ by one at most.
     """
     rounds, rest = divmod(count, size)
     sample = sorted(random.Random(seed).sample(range(size), rest))
-    return [*range(size)] * rounds + sample
+    return array("q", range(size)) * rounds + array("q", sample)
 
 
 def pick(rows: Sequence[Item], indices: Sequence[int]) -> list[Item]:

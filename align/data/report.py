@@ -1,6 +1,7 @@
 """Report: what became of the rows of a dataset, counted source by source."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,9 @@ from align.data.screening.findings import Done, Finding, Findings
 class SourceReport:
     """Rows of one source: `rows_in` = `kept` + what was dropped or refused, by reason.
 
-    `origin` is the file or the Hub name; `sha256` that of the file, `revision` the Hub's. `train` and
-    `held_out` count rows after the split and the mixture, repeats included: their sum can exceed `kept`.
+    `origin` is the file or the Hub name; `sha256` that of the file, `revision` the Hub's. `composed`
+    counts rows with text that was not in NFC and is now. `train` and `held_out` count rows after the split
+    and the mixture, repeats included: their sum can exceed `kept`.
     """
 
     origin: str
@@ -21,6 +23,7 @@ class SourceReport:
     card: str | None = None
     name: str = ""
     rows_in: int = 0
+    composed: int = 0
     kept: int = 0
     train: int = 0
     held_out: int = 0
@@ -50,12 +53,21 @@ class SourceReport:
             "revision": self.revision,
             "card": self.card,
             "rows_in": self.rows_in,
+            "composed": self.composed,
             "kept": self.kept,
             "dropped": dict(self.dropped),
             "findings": [finding.as_dict() for finding in self.findings],
             "train": self.train,
             "held_out": self.held_out,
         }
+
+    @classmethod
+    def from_dict(cls, name: str, values: Mapping[str, Any]) -> "SourceReport":
+        """What `as_dict` gave, before rows were left out that nothing is wrong with."""
+        plain = {key: value for key, value in values.items() if key not in ("dropped", "findings")}
+        found = cls(name=name, **plain)
+        found.findings = Findings(Finding(source=name, **item) for item in values["findings"])
+        return found
 
 
 @dataclass
@@ -101,6 +113,8 @@ class Report:
                 f"{name}: {source.rows_in} rows in, {source.kept} kept, {source.train} to train on, "
                 f"{source.held_out} held out"
             )
+            if source.composed:
+                told.append(f"{name}: {source.composed} rows brought to NFC")
             told += [f"{name}: {finding.warning()}" for finding in source.findings.warnings]
             told += [f"{name}: {count} dropped: {reason}" for reason, count in source.left_out.items()]
         return told

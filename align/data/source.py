@@ -1,27 +1,24 @@
 """Source: a DataSpec -> canonical rows, screened, split and mixed, with a report of every row dropped.
 
-Reads   local files, Hub datasets at a pinned revision, generated files (data/readers, data/generated)
+Rows of large sources stay on disk (`align.data.reading`); splitting and mixing handle their numbers alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from align.artifacts.digest import sha256_of
-from align.data.conversion import Converter
 from align.data.errors import DataError
-from align.data.generated import materialise
-from align.data.mixture import chosen, pick, rows_per_source
-from align.data.readers.hub import described, hub_dataset
-from align.data.readers.json_rows import RawRow
-from align.data.readers.local import local_rows
-from align.data.records import Place, Row, RowError
-from align.data.report import Report, SourceReport
-from align.data.screening.screen import Screen
-from align.data.spec import DataSpec, SourceSpec
-from align.data.split import is_held_out
+from align.data.mixture import chosen, rows_per_source
+from align.data.reading import Pool, read
+from align.data.records import Row, RowError
+from align.data.report import Report
+from align.data.row_file import Chosen
+from align.data.spec import DataSpec
+from align.data.split import held_out_bound
 
 BEYOND_MAX_ROWS = "beyond max_rows"
 
@@ -31,12 +28,21 @@ class Rows:
     """What a stage trains on and is validated on; no row is in both.
 
     Sources stand one after the other in the order of their names, rows in the order of their files: batching
-    shuffles, this does not.
+    shuffles, this does not. `key` names both sides where they lie on disk; None where they are in memory.
     """
 
-    train: list[Any]
-    held_out: list[Any]
+    train: Sequence[Any]
+    held_out: Sequence[Any]
     report: Report
+    key: str | None = None
+
+    def train_spans(self) -> dict[str, range]:
+        """Which of the training rows each source gave; a source that gave none is left out."""
+        return _spans((name, account.train) for name, account in self.report.sources.items())
+
+    def held_out_spans(self) -> dict[str, range]:
+        """Which of the held-out rows each source gave; a source that gave none is left out."""
+        return _spans((name, account.held_out) for name, account in self.report.sources.items())
 
 
 def load_rows(
@@ -47,109 +53,58 @@ def load_rows(
     Args:
         spec: the dataset.
         row_type: the row shape that the caller needs, or a union of those it can do with.
-        outputs: root of everything written; generated data goes below it.
+        outputs: root of everything written; generated data and the rows of large sources go below it.
         control_tokens: special tokens of the tokenizer, which must not stand in the data.
 
     Raises:
         DataError: anything that keeps the data from being used, with file and line and what to do.
     """
-    screen = Screen(spec.screening, control_tokens)
-    report = Report()
-    pools: dict[str, list[Row]] = {}
-    problems: list[str] = []
-    for name in sorted(spec.sources):
-        try:
-            pools[name] = list(_kept(name, spec.sources[name], row_type, screen, report, outputs))
-        except DataError as problem:
-            problems.append(str(problem))
-    screen.withdraw(pools, report)
-    for name, rows in pools.items():
-        account = report.sources[name]
-        account.kept = len(rows)
-        errors = [finding.error() for finding in account.findings.errors]
-        problems += errors or ([] if rows else [_nothing_left(name, account)])
-    if problems:
-        raise DataError("\n".join(problems))
-    return _split_and_mix(spec, pools, report)
+    return _split_and_mix(spec, read(spec, row_type, outputs, control_tokens))
 
 
 def load_problems(field: str, spec: DataSpec, row_type: type[Row] | UnionType, outputs: Path) -> list[str]:
-    """What keeps the rows of `field` from being used, as `field: problem` lines."""
+    """What keeps the rows of `field` from being read, as `field: problem`."""
     try:
         load_rows(spec, row_type, outputs)
     except (DataError, RowError) as problem:
-        return [f"{field}: {line}" for line in str(problem).splitlines()]
+        return [f"{field}: {problem}"]
     return []
 
 
-def _open(source: SourceSpec, outputs: Path) -> tuple[str, Iterator[RawRow], str | None]:
-    """(what errors call it, its raw rows, sha256 of the local file)."""
-    if source.hub is not None:
-        numbered = enumerate(hub_dataset(source.hub), start=1)
-        return described(source.hub), ((f"row {number}", row) for number, row in numbered), None
-    file = materialise(source, outputs)
-    rows = local_rows(file, encoding=source.encoding, text_unit=source.text_unit, quoting=source.quoting)
-    return str(file), rows, sha256_of(file) if file.is_file() else None
-
-
-def _kept(
-    name: str,
-    source: SourceSpec,
-    row_type: type[Row] | UnionType,
-    screen: Screen,
-    report: Report,
-    outputs: Path,
-) -> Iterator[Row]:
-    """The rows that pass, as they are read; the rest is counted, with its place."""
-    origin, raw_rows, digest = _open(source, outputs)
-    revision = source.hub.revision if source.hub else None
-    account = report.sources[name] = SourceReport(origin, digest, revision, source.card, name)
-    convert, kept = Converter(name, source, row_type), 0
-    for line, raw in raw_rows:
-        account.rows_in += 1
-        place = Place(name, origin, line)
-        try:
-            row = convert(raw)
-        except RowError as cause:
-            screen.refuse(cause, source.bad_rows, place, account)
-            continue
-        if row is None:
-            account.note("filtered out", "drop", str(place))
-        elif passed := screen(replace(row, place=place), account):
-            yield passed
-            kept += 1
-            if kept == source.max_rows:
-                return
-
-
-def _nothing_left(name: str, account: SourceReport) -> str:
-    if not account.rows_in:
-        return f"{account.origin}: holds no rows (source {name!r})"
-    reasons = "; ".join(f"{count} × {reason}" for reason, count in account.dropped.most_common())
-    return f"{account.origin}: none of its {account.rows_in} rows can be used (source {name!r}): {reasons}"
-
-
-def _split_and_mix(spec: DataSpec, pools: Mapping[str, list[Row]], report: Report) -> Rows:
+def _split_and_mix(spec: DataSpec, pool: Pool) -> Rows:
     """Sample down to `max_rows`, hold out, then repeat what the weights ask to be repeated."""
-    sizes = {name: len(rows) for name, rows in pools.items()}
-    weights = {name: spec.sources[name].weight for name in pools}
-    counts = rows_per_source(sizes, weights, spec.max_rows)
-    sampled = {
-        name: pick(rows, chosen(len(rows), min(counts[name], len(rows)), f"{spec.seed}:sample:{name}"))
-        for name, rows in pools.items()
-    }
-    every = [row for rows in sampled.values() for row in rows]
-    sides = iter(is_held_out(every, spec.held_out, spec.seed))
-    train: list[Row] = []
-    held_out: list[Row] = []
+    accounts, ranks = pool.report.sources, pool.ranks
+    sizes = {name: account.kept for name, account in accounts.items()}
+    counts = rows_per_source(sizes, {name: spec.sources[name].weight for name in sizes}, spec.max_rows)
+    sampled: dict[str, array[int]] = {}
+    for name, span in _spans(sizes.items()).items():
+        taken = chosen(sizes[name], min(counts[name], sizes[name]), f"{spec.seed}:sample:{name}")
+        sampled[name] = array("q", (span[number] for number in taken))
+    bound = held_out_bound(
+        array("d", (ranks[row] for rows in sampled.values() for row in rows)), spec.held_out
+    )
+    train, held_out = array("q"), array("q")
     for name, rows in sampled.items():
-        apart = [(row, next(sides)) for row in rows]
-        learnt = [row for row, aside in apart if not aside]
+        learnt = array("q", (row for row in rows if ranks[row] >= bound))
         repeated = round(counts[name] * len(learnt) / len(rows)) if rows else 0
-        account = report.sources[name]
+        account = accounts[name]
         account.leave_out(BEYOND_MAX_ROWS, sizes[name] - len(rows))
         account.train, account.held_out = repeated, len(rows) - len(learnt)
         if learnt:
-            train += pick(learnt, chosen(len(learnt), repeated, f"{spec.seed}:repeat:{name}"))
-        held_out += [row for row, aside in apart if aside]
-    return Rows(train, held_out, report)
+            again = chosen(len(learnt), repeated, f"{spec.seed}:repeat:{name}")
+            train.extend(learnt[number] for number in again)
+        held_out.extend(row for row in rows if ranks[row] < bound)
+    if pool.key is None:
+        return Rows([pool.rows[row] for row in train], [pool.rows[row] for row in held_out], pool.report)
+    key = hashlib.sha256(pool.key.encode() + train.tobytes() + b"held out" + held_out.tobytes()).hexdigest()
+    return Rows(Chosen(pool.rows, train), Chosen(pool.rows, held_out), pool.report, key)
+
+
+def _spans(counts: Iterable[tuple[str, int]]) -> dict[str, range]:
+    """Name and count, one after the other -> name and the numbers that fall to it."""
+    found, start = {}, 0
+    for name, count in counts:
+        if count:
+            found[name] = range(start, start + count)
+        start += count
+    return found

@@ -54,6 +54,27 @@ class HubSource(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartSpec(Spec):
+    """Which part of a dataset a stage gets that others use as well: `shares` names all parts, `take` one.
+
+    Rows with the same opening user turn belong to the same part, whatever shape they have and whichever file
+    they stand in, decided by a hash of that turn and `seed` alone: parts are disjoint, and a row stays in its
+    own when others come or go. Shares that add up to less than 1 leave the rest to nobody.
+    """
+
+    take: str
+    shares: Mapping[str, Positive]
+    seed: Int = 0
+
+    def __post_init__(self) -> None:
+        if self.take not in self.shares:
+            known = f"({', '.join(self.shares)}){did_you_mean(self.take, self.shares)}"
+            raise ValueError(f"take: no part {self.take!r} among `shares` {known}")
+        if (total := sum(self.shares.values())) > 1 + 1e-9:
+            raise ValueError(f"shares: they add up to {total:g}, more than the whole; lower them")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceSpec(Spec):
     """One dataset: exactly one of `path`, `hub`, or `generator` with a `path` relative to what it writes.
 
@@ -64,9 +85,10 @@ class SourceSpec(Spec):
 
     `columns` renames, as `{<what the format reads>: <what the file calls it>}`. `card` names
     `data_cards/<card>.md`, or is the path of a card (beside the generated files, where there is a generator).
-    `max_rows` takes the first rows of the file. `bad_rows` decides about rows that do not fit: stop with file
-    and line, or drop and count by reason. `text_unit` says what one row of a plain text file is; `quoting`
-    whether a table has quoted fields (default: csv has, tsv has not).
+    `max_rows` takes the first rows of the file that can be used, `part` those of one part. `bad_rows` decides
+    about rows that do not fit: stop with file and line, or drop and count by reason. `text_unit` says what
+    one row of a plain text file is; `quoting` whether a table has quoted fields (default: csv has, tsv has
+    not).
     """
 
     path: Annotated[str, ContentMark(unless="generator")] | None = None
@@ -75,6 +97,7 @@ class SourceSpec(Spec):
     format: FormatName
     card: Annotated[str | None, LOGISTICS] = None
     weight: Positive | None = None
+    part: PartSpec | None = None
     max_rows: PositiveInt | None = None
     encoding: str = "utf-8"
     text_unit: Literal["line", "paragraph", "document"] = "line"

@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "68c28a4ea06b"),
-    "sft": ("403aeca21576", "0e5f80e0c16b"),
-    "reward": ("73d71f0bd090", "9133b9ff65fc"),
-    "dpo": ("52d3580af2ae", "7f043d325941"),
-    "ppo": ("030def614b6e", "b3cb252c3e30"),
-    "evaluate": ("5899904b9b9e", "315e671af352"),
+    "pretrain": ("437d32170a15", "864936911839"),
+    "sft": ("403aeca21576", "f726b513b100"),
+    "reward": ("73d71f0bd090", "8729150dac6c"),
+    "dpo": ("52d3580af2ae", "83718d3f700e"),
+    "ppo": ("030def614b6e", "7fd5687f5f0f"),
+    "evaluate": ("5899904b9b9e", "9a0306f667fe"),
 }
 
 

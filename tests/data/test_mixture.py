@@ -69,6 +69,6 @@ def test_no_row_is_repeated_beyond_its_share(size: int, count: int, seed: str) -
 
 
 def test_a_sample_keeps_the_order_and_depends_on_the_seed() -> None:
-    assert chosen(100, 10, "a") == sorted(chosen(100, 10, "a"))
+    assert list(chosen(100, 10, "a")) == sorted(chosen(100, 10, "a"))
     assert chosen(100, 10, "a") != chosen(100, 10, "b")
     assert pick("abc", [0, 2, 2]) == ["a", "c", "c"]

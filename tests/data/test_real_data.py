@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -129,7 +130,10 @@ def test_text_counts_agree_with_another_way_to_count(align_data: Path, tmp_path:
     ]
     rows = kept("nsmc")
     assert rows.report.rows_in == len(reviews) == 39123
-    assert {row.text for row in rows.train} == {review for review in reviews if review.strip()}
+    assert {row.text for row in rows.train} == {normalize("NFC", text) for text in reviews if text.strip()}
+    assert (
+        rows.report.sources["nsmc"].composed == sum(normalize("NFC", text) != text for text in reviews) == 3
+    )
 
     titles = lines_of(align_data / "korean_hate_speech/train.news_title.txt")
     rows = kept("korean_news_titles")

@@ -67,6 +67,7 @@ def test_rows_arrive_in_order_with_the_digest_of_their_file(tmp_path: Path) -> N
                 "revision": None,
                 "card": "unread",
                 "rows_in": 3,
+                "composed": 0,
                 "kept": 3,
                 "dropped": {},
                 "findings": [],

@@ -8,11 +8,17 @@ from hypothesis import strategies as st
 
 from align.data.errors import DataError
 from align.data.records import Conversation, Message, PreferencePair, Prompt, Row, Text
-from align.data.split import is_held_out, opening, rank
+from align.data.split import held_out_bound, opening, rank
 
 OPENINGS = st.lists(st.text(max_size=3), min_size=2, max_size=40).filter(lambda texts: len(set(texts)) > 1)
 SHARES = st.floats(0.01, 0.99)
 SEEDS = st.integers(0, 5)
+
+
+def is_held_out(rows: list[Row], held_out: float | int, seed: int) -> list[bool]:
+    ranks = [rank(row, seed) for row in rows]
+    bound = held_out_bound(ranks, held_out)
+    return [place < bound for place in ranks]
 
 
 def texts(contents: list[str]) -> list[Row]:

@@ -1,7 +1,7 @@
 """Findings: what is wrong with rows, as reason, count, first places, remedy, and what was done about it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -62,8 +62,8 @@ class Finding:
 class Findings:
     """The findings of a dataset, in the order in which they were met."""
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str, Done], Finding] = {}
+    def __init__(self, found: Iterable[Finding] = ()) -> None:
+        self._found = {(item.source, item.reason, item.done): item for item in found}
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self._found.values())

@@ -1,6 +1,6 @@
 """Screen: the checks that `screening:` asks for, applied to one canonical row after another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from align.data.records import Place, PreferencePair, Refusal, Row, RowError
 from align.data.report import Report, SourceReport
@@ -9,6 +9,7 @@ from align.data.screening.duplicates import content_digest
 from align.data.screening.findings import Done
 from align.data.screening.placeholders import placeholder
 from align.data.screening.preferences import is_identical_pair, opposite
+from align.data.screening.seen import Seen
 from align.data.spec import BadRows, ScreeningSpec
 
 CONTESTED = "preferred the other way round elsewhere"
@@ -23,7 +24,7 @@ class Screen:
     def __init__(self, spec: ScreeningSpec, control_tokens: Sequence[str]) -> None:
         self._spec = spec
         self._control = ControlTokens(control_tokens)
-        self._seen: dict[bytes, Place | None] = {}
+        self._seen = Seen()
         self._contested: set[bytes] = set()
 
     def refuse(self, cause: RowError, bad_rows: BadRows, place: Place, account: SourceReport) -> None:
@@ -51,18 +52,18 @@ class Screen:
             return None
         return passed if self._teaches_something(passed, account) else None
 
-    def withdraw(self, pools: Mapping[str, list[Row]], report: Report) -> None:
-        """Drop from the pools what a later row contested, where contested preferences are dropped."""
+    def withdrawn(self, rows: Iterable[Row], report: Report) -> set[int]:
+        """Numbers of the rows that a later one contested, where contested preferences are dropped."""
         if not self._contested or self._spec.conflicting_pairs != "drop":
-            return
-        for name, rows in pools.items():
-            settled = []
-            for row in rows:
-                if isinstance(row, PreferencePair) and content_digest(row) in self._contested:
-                    report.sources[name].note(CONTESTED, "drop", str(row.place))
-                else:
-                    settled.append(row)
-            rows[:] = settled
+            return set()
+        found = set()
+        for number, row in enumerate(rows):
+            if isinstance(row, PreferencePair) and content_digest(row) in self._contested:
+                assert row.place is not None
+                report.sources[row.place.source].note(CONTESTED, "drop", str(row.place))
+                report.sources[row.place.source].kept -= 1
+                found.add(number)
+        return found
 
     def _without_control_tokens(self, row: Row, account: SourceReport) -> Row | None:
         token = self._control.first(row)
@@ -94,7 +95,7 @@ class Screen:
             return _note(account, row, DUPLICATE, spec.duplicates, message, advice)
         if isinstance(row, PreferencePair) and not self._is_settled(row, digest, account):
             return False
-        self._seen[digest] = row.place
+        self._seen.add(digest, row.place)
         return True
 
     def _is_settled(self, row: PreferencePair, digest: bytes, account: SourceReport) -> bool:

@@ -1,0 +1,54 @@
+"""Once: a folder that is made by whoever needs it first; the others wait and find it.
+
+It is there when its mark is, a file that its maker writes last. What a dead maker left is made again.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from align.artifacts.lock import HeldError, acquire
+
+POLL = 0.2  # seconds between looks at a folder that somebody else makes
+UNUSED_DAYS = 30.0  # after which a folder that can be made again is removed
+
+
+def made_once(folder: Path, mark: str, make: Callable[[Path], None]) -> Path:
+    """The folder, after `make` has filled it, here or in another process on any host that sees it.
+
+    Args:
+        folder: named by what it is made from, so that the same name always means the same content.
+        mark: name of the file that `make` writes last, and atomically.
+        make: called with the folder, which holds nothing but the lock's files.
+    """
+    while not (folder / mark).exists():
+        try:
+            lock = acquire(folder)
+        except HeldError:
+            time.sleep(POLL)
+            continue
+        with lock:
+            if not (folder / mark).exists():
+                _clear(folder)
+                make(folder)
+            lock.release("complete")
+    folder.touch()  # its time says when it was last of use
+    return folder
+
+
+def sweep(parent: Path, days: float = UNUSED_DAYS) -> list[Path]:
+    """Remove the folders below `parent` that nobody has used for so long, and return them."""
+    if not parent.is_dir():
+        return []
+    oldest = time.time() - days * 86_400
+    unused = [folder for folder in sorted(parent.iterdir()) if folder.stat().st_mtime < oldest]
+    for folder in unused:
+        shutil.rmtree(folder, ignore_errors=True)
+    return unused
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if not path.name.startswith(".") and path.name != "status.json":
+            path.unlink()
