@@ -128,7 +128,7 @@ def test_what_a_failed_reader_left_is_made_again(tmp_path: Path, monkeypatch: py
 
 
 def test_decomposed_korean_equals_its_composed_twin(tmp_path: Path) -> None:
-    """As macOS writes it, field names included: duplicates, prompts and references see one text."""
+    """As macOS writes it, names of fields included, and as escapes: all read as one text."""
     rows = [
         {"prompt": "대한민국의 수도는?", "reference": {"답": ["서울", 1]}},
         {"prompt": "둘째", "reference": "네"},
@@ -136,9 +136,8 @@ def test_decomposed_korean_equals_its_composed_twin(tmp_path: Path) -> None:
     files = {}
     for form in ("NFC", "NFD"):
         path = files[form] = tmp_path / f"{form}.jsonl"
-        text = "\n".join(json.dumps(row, ensure_ascii=form == "NFD") for row in rows)
-        lines = [json.dumps(json.loads(normalize(form, line))) for line in text.splitlines()]
-        path.write_text("\n".join(lines), encoding="utf-8")
+        first, second = (normalize(form, json.dumps(row, ensure_ascii=False)) for row in rows)
+        path.write_text(f"{first}\n{json.dumps(json.loads(second))}", encoding="utf-8")
     assert files["NFC"].read_bytes() != files["NFD"].read_bytes()
     spec = {form: {"path": str(path), "format": "prompts"} for form, path in files.items()}
     apart = {
@@ -148,5 +147,5 @@ def test_decomposed_korean_equals_its_composed_twin(tmp_path: Path) -> None:
     assert apart["NFC"].train == apart["NFD"].train and apart["NFC"].train[0].reference == {"답": ["서울", 1]}
     assert [apart[form].report.sources[form].composed for form in spec] == [0, 2]
     assert "NFD: 2 rows brought to NFC" in apart["NFD"].report.lines()
-    both = load_rows(BIND.validate_python({"sources": spec}), Prompt, tmp_path)
-    assert both.report.sources["NFD"].dropped == {"exact duplicate": 2}
+    with pytest.raises(DataError, match="NFD.jsonl: none of its 2 rows can be used .* 2 × exact duplicate"):
+        load_rows(BIND.validate_python({"sources": spec}), Prompt, tmp_path)
