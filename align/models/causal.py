@@ -3,6 +3,9 @@
 Reads   a folder or Hub id in safetensors
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -12,6 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from align.models.quantization import keep_layout
 from align.models.spec import ArchitectureSpec, ModelSpec
 from align.models.tokenizer import prepare
 
@@ -23,11 +27,13 @@ def load_policy(
     *,
     attention: str = "sdpa",
     dtype: torch.dtype = torch.float32,
+    quantization: Mapping[str, Any] | None = None,
 ) -> PreTrainedModel:
     """Load a causal model to train, fitted to its tokenizer.
 
     Weights are fp32 whatever the compute precision: the optimiser needs them (autocast does the rest). Only
-    a model that is not trained may take another `dtype`.
+    a model that is not trained may take another `dtype`. `quantization` is what
+    `align.models.quantization.loading` gives: the base of an adapter in 4 bits.
     """
     model = AutoModelForCausalLM.from_pretrained(
         path,
@@ -36,7 +42,9 @@ def load_policy(
         dtype=dtype,
         use_safetensors=True,
         attn_implementation=attention,
+        **(quantization or {}),
     )
+    keep_layout(model)
     prepare(model, tokenizer)
     return model
 

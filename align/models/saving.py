@@ -1,10 +1,13 @@
 """Saving: a trained model of either kind -> a plain Hugging Face folder."""
 
+from pathlib import Path
+
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.artifacts.store import ArtifactDir
+from align.models.quantization import merged_over_quantized, note_quantization, quantization_of
 
 
 class NonFiniteWeightsError(RuntimeError):
@@ -26,10 +29,19 @@ def save_model(
     """
     _refuse_non_finite(model)
     if isinstance(model, PeftModel):
-        model.save_pretrained(str(output.adapter), safe_serialization=True)
-        model = model.merge_and_unload()
+        model = save_merging(model, output.adapter)
     model.save_pretrained(str(output.model), safe_serialization=True)
     tokenizer.save_pretrained(output.model)
+
+
+def save_merging(model: PeftModel, adapter: Path) -> PreTrainedModel:
+    """Write the adapter to a folder, and return the model with it merged."""
+    model.save_pretrained(str(adapter), safe_serialization=True)
+    note_quantization(model, adapter)
+    whole: PreTrainedModel = (
+        merged_over_quantized(model, adapter) if quantization_of(model) else model.merge_and_unload()
+    )
+    return whole
 
 
 def _refuse_non_finite(model: torch.nn.Module) -> None:

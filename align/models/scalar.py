@@ -5,11 +5,13 @@ Writes  model/, adapter/
 Source  Ouyang et al. 2022, arXiv:2203.02155, §3.5
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
+from align.models.quantization import keep_layout
 from align.models.rendering import Turns, render
 from align.models.sharding import whole
 from align.models.spec import ModelSpec
@@ -23,6 +25,7 @@ def load_reward_model(
     *,
     attention: str = "sdpa",
     dtype: torch.dtype = torch.float32,
+    quantization: Mapping[str, Any] | None = None,
 ) -> PreTrainedModel:
     """Load a model with one output; a causal checkpoint gets a fresh head.
 
@@ -39,10 +42,12 @@ def load_reward_model(
         dtype=dtype,
         use_safetensors=True,
         attn_implementation=attention,
+        **(quantization or {}),
         output_loading_info=True,
     )
     if any(name.startswith("score") for name in loading["missing_keys"]):
         _initialise(model.score.weight)
+    keep_layout(model)
     prepare(model, tokenizer)
     return model
 

@@ -15,6 +15,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from align.models.quantization import noted_quantization, quantization_of, share_quantized
+
 
 def scalar_over(base: PreTrainedModel) -> PreTrainedModel:
     """A model with one output that reads a causal model's weights, tensor by tensor; its head gives 0.
@@ -29,23 +31,28 @@ def scalar_over(base: PreTrainedModel) -> PreTrainedModel:
         own = model.base_model.get_submodule(name)
         own._parameters.update(module._parameters)
         own._buffers.update(module._buffers)
+    share_quantized(model, base)
     outputs, inputs = model.score.weight.shape
     model.score = nn.Linear(inputs, outputs, bias=False, device=base.device)
     nn.init.zeros_(model.score.weight)
     return model
 
 
-def adapter_over(model: str, base: str) -> Path | None:
+def adapter_over(model: str, base: str, quantization: str | None = None) -> Path | None:
     """Where the adapter lies that the folder `model` was merged from; None if that was over another base.
 
-    An adapter that trained rows of the embedding stands apart: its base is not the one it is merged into.
+    A base in `quantization` is another than the same one in ordinary weights. An adapter that trained rows of
+    the embedding stands apart: its base is not the one it is merged into.
     """
     folder = Path(model).parent / "adapter"
     file = folder / "adapter_config.json"
     if not file.exists():
         return None
     config = json.loads(file.read_text())
-    is_over_base = Path(config["base_model_name_or_path"]).resolve() == Path(base).resolve()
+    is_over_base = (
+        Path(config["base_model_name_or_path"]).resolve() == Path(base).resolve()
+        and noted_quantization(folder) == quantization
+    )
     return folder if is_over_base and not config.get("trainable_token_indices") else None
 
 
@@ -64,6 +71,8 @@ def head_of(model: PreTrainedModel | PeftModel) -> nn.Linear:
 
 def stand_alone(model: PeftModel) -> None:
     """Give adapted layers weights of their own: merging would change what other models read."""
+    if quantization_of(model):
+        return  # it is not merged in place
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             layer: Any = module.get_base_layer()

@@ -25,7 +25,10 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterSpec(Spec):
-    """A LoRA adapter (Hu et al. 2021, arXiv:2106.09685); absent means full fine-tuning."""
+    """A LoRA adapter (Hu et al. 2021, arXiv:2106.09685); absent means full fine-tuning.
+
+    `quantization` keeps the frozen base in 4 bits (QLoRA, Dettmers et al. 2023, arXiv:2305.14314).
+    """
 
     rank: PositiveInt = 16
     alpha: PositiveInt = 32
@@ -33,6 +36,7 @@ class AdapterSpec(Spec):
     target_modules: str | tuple[str, ...] = "all-linear"
     use_rslora: Bool = False
     use_dora: Bool = False
+    quantization: Literal["nf4", "fp4"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from align.models.adapter import lora_config
 from align.models.attention import use_short_attention
 from align.models.causal import load_policy, load_reference
 from align.models.dropout import disable_dropout
+from align.models.quantization import loading, quantization_of
 from align.models.scalar import load_reward_model
 from align.models.shared_base import adapter_over, head_of, scalar_over, scalar_with_adapter
 from align.ppo.collect import Asking, Reference, cheapest
@@ -51,9 +52,19 @@ def shares_base(spec: PpoSpec, io: StageIO) -> bool:
 def load_base(spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The policy before training, on the device of this machine."""
     attention = io.resources.attention
-    model = load_policy(io.locate(spec.policy.path), spec.policy, tokenizer, attention=attention)
+    model = load_policy(
+        io.locate(spec.policy.path),
+        spec.policy,
+        tokenizer,
+        attention=attention,
+        quantization=_quantization(spec),
+    )
     ready: PreTrainedModel = _ready(model, io)
     return ready
+
+
+def _quantization(spec: PpoSpec) -> dict[str, Any]:
+    return loading(spec.adapter, bf16=spec.precision == "bf16")
 
 
 def build_models(
@@ -119,7 +130,9 @@ def _value(
 ) -> Any:
     start, shares = spec.value or spec.policy, shares_base(spec, io)
     source = io.locate(start.path)
-    trained = adapter_over(source, io.locate(spec.policy.path)) if shares and spec.value else None
+    trained = None
+    if shares and spec.value:
+        trained = adapter_over(source, io.locate(spec.policy.path), quantization_of(base))
     if trained is not None:
         sys.stdout.write("policy and value model share one base\n")
         return _rescaled(scalar_with_adapter(base, trained, trainable=True), *usual)
@@ -127,7 +140,9 @@ def _value(
     if shares and not spec.value:
         model = scalar_over(base)
     else:
-        model = load_reward_model(source, start, tokenizer, attention=io.resources.attention)
+        model = load_reward_model(
+            source, start, tokenizer, attention=io.resources.attention, quantization=_quantization(spec)
+        )
     if spec.value:
         _rescaled(model, *usual)
     else:

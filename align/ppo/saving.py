@@ -5,6 +5,7 @@ Writes  checkpoints/checkpoint-<update>/, model/, value/, adapter/
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from align.artifacts.checkpoint import checkpoint_folder, checkpoints_in, seal
 from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 from align.data.contract import contract_of
-from align.models.saving import save_model
+from align.models.saving import save_merging, save_model
 from align.models.shared_base import stand_alone
 from align.ppo.loop import Loop
 from align.ppo.models import Models
@@ -93,7 +94,8 @@ def save_models(models: Models, tokenizer: PreTrainedTokenizerBase, spec: PpoSpe
     value = values.model
     if isinstance(value, PeftModel):
         stand_alone(value)
-        value = value.merge_and_unload()
+        with TemporaryDirectory() as adapter:
+            value = save_merging(value, Path(adapter))
     value.config.value_shift = values.shift.item()
     value.save_pretrained(io.output.path / "value", safe_serialization=True)
     policy: Any = models.policy.module.model

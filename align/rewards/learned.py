@@ -94,10 +94,11 @@ class LearnedReward(ModelReward):
 
         `path` is where the base was loaded from. Returns whether it is.
         """
+        from align.models.quantization import quantization_of  # noqa: PLC0415
         from align.models.shared_base import adapter_over, scalar_with_adapter  # noqa: PLC0415
         from align.models.tokenizer import load_model_tokenizer  # noqa: PLC0415
 
-        adapter = adapter_over(self.spec.path, path)
+        adapter = adapter_over(self.spec.path, path, quantization_of(base))
         if adapter is not None:
             model: Any = scalar_with_adapter(base, adapter)
             tokenizer = load_model_tokenizer(self.spec.path, self.spec)

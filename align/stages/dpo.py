@@ -67,6 +67,7 @@ class Dpo(TrainingSpec):
         from align.data.source import load_rows
         from align.models.adapter import lora_config
         from align.models.causal import load_policy, load_reference
+        from align.models.quantization import loading
         from align.models.tokenizer import load_model_tokenizer
         from align.training.arguments import build_arguments
         from align.training.fit import fit
@@ -80,7 +81,13 @@ class Dpo(TrainingSpec):
         arguments = build_arguments(DPOConfig, self, io, DPO_NAMES)
         source = io.locate(self.policy.path)
         tokenizer = load_model_tokenizer(source, self.policy)
-        model = load_policy(source, self.policy, tokenizer, attention=io.resources.attention)
+        model = load_policy(
+            source,
+            self.policy,
+            tokenizer,
+            attention=io.resources.attention,
+            quantization=loading(self.adapter, bf16=self.precision == "bf16"),
+        )
         limit = row_limit(model, arguments.max_length)
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),

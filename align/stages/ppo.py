@@ -28,9 +28,14 @@ class Ppo(PpoSpec):
         from align.data.records import Conversation, Prompt, Row, Text
         from align.data.source import load_problems
         from align.evaluation.check import reward_problems, tokenizer_problems
+        from align.models.quantization import quantization_problems
         from align.runtime.offload import offload_problems
 
-        problems = [*self._machine_problems(io), *offload_problems(io.resources.parallel)]
+        problems = [
+            *self._machine_problems(io),
+            *offload_problems(io.resources.parallel),
+            *quantization_problems(self.adapter, io.resources.zero_stage),
+        ]
         read: list[tuple[str, DataSpec, type[Row] | UnionType]] = [("data", self.data, Prompt)]
         if self.ptx is not None:
             read.append(("ptx.data", self.ptx.data, Conversation | Text))

@@ -45,6 +45,7 @@ class Reward(TrainingSpec):
         from align.data.records import PreferencePair
         from align.data.source import load_rows
         from align.models.adapter import lora_config
+        from align.models.quantization import loading
         from align.models.scalar import load_reward_model
         from align.models.tokenizer import load_model_tokenizer
         from align.training.arguments import build_arguments
@@ -59,7 +60,13 @@ class Reward(TrainingSpec):
         arguments = build_arguments(RewardConfig, self, io, REWARD_NAMES)
         source = io.locate(self.model.path)
         tokenizer = load_model_tokenizer(source, self.model)
-        model = load_reward_model(source, self.model, tokenizer, attention=io.resources.attention)
+        model = load_reward_model(
+            source,
+            self.model,
+            tokenizer,
+            attention=io.resources.attention,
+            quantization=loading(self.adapter, bf16=self.precision == "bf16"),
+        )
         limit = row_limit(model, arguments.max_length)
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),

@@ -46,6 +46,7 @@ class Sft(TrainingSpec):
         from align.data.source import load_rows
         from align.models.adapter import lora_config
         from align.models.causal import load_policy
+        from align.models.quantization import loading
         from align.models.tokenizer import load_model_tokenizer
         from align.training.arguments import build_arguments
         from align.training.fit import fit
@@ -59,7 +60,13 @@ class Sft(TrainingSpec):
         arguments = build_arguments(SFTConfig, self, io, POLICY_NAMES)
         source = io.locate(self.model.path)
         tokenizer = load_model_tokenizer(source, self.model)
-        model = load_policy(source, self.model, tokenizer, attention=io.resources.attention)
+        model = load_policy(
+            source,
+            self.model,
+            tokenizer,
+            attention=io.resources.attention,
+            quantization=loading(self.adapter, bf16=self.precision == "bf16"),
+        )
         limit = row_limit(model, arguments.max_length)
         rows = tokenised_split(
             load_rows(self.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens),

@@ -10,6 +10,7 @@ from align.data.card import card_problems
 from align.data.errors import DataError
 from align.data.records import Row, RowError
 from align.data.source import load_problems, load_rows
+from align.models.quantization import quantization_problems
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
 from align.runtime.offload import offload_problems
@@ -32,7 +33,10 @@ def common_problems(
         return [f"selection.metric: no metric {stage.selection.metric!r}; choose {', '.join(names.values())}"]
     if io.resources.liger and not is_liger_kernel_available():
         return [f"resources.{io.name}.liger: pip install liger-kernel, or leave it off"]
-    if found := [*offload_problems(io.resources.parallel)]:
+    if found := [
+        *offload_problems(io.resources.parallel),
+        *quantization_problems(stage.adapter, io.resources.zero_stage),
+    ]:
         return found
     try:
         io.split(stage.batch_size)

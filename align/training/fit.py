@@ -12,6 +12,7 @@ from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from align.artifacts.metrics import MetricsLog
 from align.artifacts.store import ArtifactDir
 from align.data.contract import contract_of
+from align.models.quantization import full_precision_adapter, quantization_of
 from align.models.saving import save_model
 from align.runtime.processes import assert_world
 from align.runtime.saving import Due, checkpoint_to_resume
@@ -41,6 +42,8 @@ def fit(
         Stopped: it was asked to end early; a checkpoint is there.
     """
     assert_world(trainer.accelerator.num_processes)
+    if quantization_of(trainer.model):
+        full_precision_adapter(trainer.model)
     trainer.add_callback(Journal(MetricsLog(output.metrics), names))
     checkpoints = Checkpoints(Due(output, save_every_minutes))
     trainer.add_callback(checkpoints)

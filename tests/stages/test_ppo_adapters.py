@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from align.artifacts.metrics import read_metrics
 from align.data.spec import DataSpec
 from align.models.spec import AdapterSpec
 from align.stages import AnyStage
+from align.stages.stage import StageIO
 from tests.stages.conftest import Place
 from tests.stages.test_ppo import prompt_data, stage_of
 
@@ -44,6 +46,25 @@ def test_an_adapter_learns_and_leaves_its_base_alone(
     assert answered == f"{ast.literal_eval(logged)}\n"
 
 
+def judged_by(io: StageIO, model: Path, data: DataSpec, adapter: dict[str, Any]) -> dict[str, Any]:
+    """Train a reward model as an adapter; how PPO is told to be judged by it."""
+    pairs = TypeAdapter(DataSpec).dump_python(data, mode="json")
+    given = {"kind": "reward", "model": {"path": str(model)}, "data": pairs, "adapter": adapter}
+    given |= {
+        "precision": "fp32",
+        "batch_size": 8,
+        "seed": 0,
+        "trainer": {"max_steps": 20, "learning_rate": 5e-3},
+    }
+    TypeAdapter(AnyStage).validate_python(given).run(io)
+    learned = {"_target_": "align.rewards.learned.LearnedReward", "model": str(io.output.model)}
+    return {
+        "value": {"path": str(io.output.model)},
+        "rewards": {"judge": {"source": learned}},
+        "updates": 4,
+    }
+
+
 def test_policy_value_and_reward_model_share_one_base(
     place: Place,
     tiny_model: Path,
@@ -53,22 +74,7 @@ def test_policy_value_and_reward_model_share_one_base(
 ) -> None:
     """With adapters, and a reward model that is an adapter over the policy's base, nothing is held twice."""
     judge = place("judge")
-    pairs = TypeAdapter(DataSpec).dump_python(pair_data, mode="json")
-    given = {"kind": "reward", "model": {"path": str(tiny_model)}, "data": pairs, "adapter": {"rank": 4}}
-    given |= {
-        "precision": "fp32",
-        "batch_size": 8,
-        "seed": 0,
-        "trainer": {"max_steps": 20, "learning_rate": 5e-3},
-    }
-    TypeAdapter(AnyStage).validate_python(given).run(judge)
-    learned = {"_target_": "align.rewards.learned.LearnedReward", "model": str(judge.output.model)}
-    changes = {
-        "value": {"path": str(judge.output.model)},
-        "rewards": {"judge": {"source": learned}},
-        "updates": 4,
-    }
-
+    changes = judged_by(judge, tiny_model, pair_data, {"rank": 4})
     scores = {}
     for name, adapter in (("together", {"rank": 4}), ("apart", None)):
         io = place(name)
@@ -92,3 +98,28 @@ def test_policy_value_and_reward_model_share_one_base(
     assert {name for name in base if not torch.equal(base[name], now[name])} <= {
         name for name in base if "proj" in name
     }
+
+
+def test_they_share_a_base_in_4_bits_too(
+    place: Place,
+    tiny_model: Path,
+    prompt_data: DataSpec,
+    pair_data: DataSpec,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    qlora = {"rank": 4, "quantization": "nf4"}
+    io = place("ppo")
+    changes = judged_by(place("judge"), tiny_model, pair_data, qlora)
+    stage = stage_of(prompt_data, tiny_model, **changes, adapter=qlora, seed=0)
+    assert stage.check(io) == []
+    stage.run(io)
+
+    said = capsys.readouterr().out
+    assert "value model share one base" in said and "reward model share one base" in said
+    rows = [row for row in read_metrics(io.output.metrics) if row["split"] == "train"]
+    assert abs(rows[0]["objective/kl"]) <= 1e-5, "the reference is the policy without its adapter"
+    assert rows[-1]["objective/score"] > rows[0]["objective/score"]
+    for folder in (io.output.model, io.output.path / "value"):
+        assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {
+            torch.float32
+        }

@@ -1,6 +1,7 @@
 """Each training stage, run as the pipeline runs it, learns sixteen rows by heart."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ from align.stages.sft import Sft
 from align.stages.stage import StageIO
 from tests.stages.conftest import Place
 
-ADAPTERS = pytest.mark.parametrize("adapter", [None, AdapterSpec(rank=32, alpha=64)], ids=["full", "lora"])
+LORA = AdapterSpec(rank=32, alpha=64)
+ADAPTERS = pytest.mark.parametrize(
+    "adapter", [None, LORA, replace(LORA, quantization="nf4")], ids=["full", "lora", "qlora"]
+)
 COMMON = {"precision": "fp32", "batch_size": 16, "seed": 0}
 
 
