@@ -72,6 +72,16 @@ class ArtifactDir:
         return self.path / "evaluation.json"
 
     @property
+    def leaderboards(self) -> Path:
+        """Who beats whom according to which judge, where the stage had judges."""
+        return self.path / "leaderboards.json"
+
+    @property
+    def comparisons(self) -> Path:
+        """The verdicts that leaderboards are made from, one line per judge, suite and pair."""
+        return self.path / "comparisons.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         """Resumable checkpoints, one folder each."""
         return self.path / "checkpoints"

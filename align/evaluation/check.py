@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from align.config.plugin import PluginSpec
+from align.data.errors import DataError
+from align.evaluation.judging import built_judge
 from align.evaluation.suite import Suite
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
@@ -12,21 +14,36 @@ from align.rewards.source import RewardSource
 
 
 def reward_problems(
-    name: str, plugin: PluginSpec, suites: Sequence[Suite], locate: Callable[[str], str]
+    field: str, plugin: PluginSpec, suites: Sequence[Suite], locate: Callable[[str], str]
 ) -> list[str]:
     """The reward can be built; its models can be read; without models it can score what it will be given."""
     try:
         source = plugin.build()
     except (TypeError, ValueError) as problem:
-        return [f"rewards.{name}: {problem}"]
+        return [f"{field}: {problem}"]
     read = (getattr(leaf, "spec", None) for leaf in leaves(source))
     models = [spec for spec in read if isinstance(spec, ModelSpec)]
-    problems = [
-        item for spec in models for item in tokenizer_problems(f"rewards.{name}", spec, locate(spec.path))
-    ]
+    problems = [item for spec in models for item in tokenizer_problems(field, spec, locate(spec.path))]
     if not _names_model(plugin):
-        problems += [item for suite in suites for item in _trial(name, source, suite)]
+        problems += [item for suite in suites for item in _trial(field, source, suite)]
     return problems
+
+
+def judge_problems(
+    name: str, plugin: PluginSpec, suites: Sequence[Suite], locate: Callable[[str], str]
+) -> list[str]:
+    """The judge can be built and is ready; the reward that it compares by, if any, is sound."""
+    field, reward = f"judges.{name}.source", plugin.arguments.get("reward")
+    found = (
+        reward_problems(f"{field}.reward", reward, suites, locate) if isinstance(reward, PluginSpec) else []
+    )
+    if found:
+        return found
+    try:
+        built_judge(name, plugin.located(locate))
+    except DataError as problem:
+        return str(problem).splitlines()
+    return []
 
 
 def tokenizer_problems(field: str, spec: ModelSpec, path: str) -> list[str]:
@@ -56,12 +73,13 @@ def _names_model(plugin: PluginSpec) -> bool:
     return bool(named)
 
 
-def _trial(name: str, source: RewardSource, suite: Suite) -> Iterator[str]:
+def _trial(field: str, source: RewardSource, suite: Suite) -> Iterator[str]:
     """Score the suite's prompts with empty answers: what the reward misses in a reference shows now."""
     try:
         source.score(suite.prompts, [""] * len(suite.prompts))
     except (KeyError, TypeError, ValueError) as problem:
         yield (
-            f"rewards.{name}: cannot score suite {suite.name}: {problem}. "
-            f"suites.{suite.name}.rewards lists the rewards that are to score it"
+            f"{field}: cannot score suite {suite.name}: {problem}. "
+            f"suites.{suite.name}.rewards lists the rewards that are to score it, a judge's `suites` those "
+            "that it is to read"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from align.artifacts.runs import publish
 from align.artifacts.store import Store
 from align.config.problem import ConfigError, Problem
+from align.evaluation.leaderboard_table import leaderboard_tables
 from align.evaluation.table import evaluation_tables
 from align.pipeline.execute import Builder, check
 from align.pipeline.follow import follow
@@ -155,6 +156,10 @@ class Session:
         rows = json.loads(item.artifact.evaluation.read_text(encoding="utf-8"))["rows"]
         for table in evaluation_tables(rows):
             self._console.print(table)
+        if item.artifact.leaderboards.exists():  # an earlier version wrote none
+            boards = json.loads(item.artifact.leaderboards.read_text(encoding="utf-8"))
+            for entry in leaderboard_tables(boards):
+                self._console.print(entry)
 
     def _print(self, lines: Sequence[str]) -> None:
         sys.stdout.write("\n".join(lines) + "\n")

@@ -16,6 +16,7 @@ from align.config.spec import Int, PositiveInt, Spec
 from align.config.suggest import did_you_mean
 from align.data.spec import DataSpec
 from align.evaluation.best_of import BestOfSpec
+from align.evaluation.judge_spec import JudgeSpec, judge_spec_problems
 from align.evaluation.suite import Suite, SuiteSpec, load_suite, suite_card_problems
 from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
@@ -45,6 +46,7 @@ class Evaluate(Spec):
     suites: Mapping[str, SuiteSpec] = field(default_factory=dict)
     rewards: Mapping[str, Plugin] = field(default_factory=dict)
     compare: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    judges: Mapping[str, JudgeSpec] = field(default_factory=dict)
     best_of: Mapping[str, BestOfSpec] = field(default_factory=dict)
     reward_models: Mapping[str, ModelSpec] = field(default_factory=dict)
     data: DataSpec | None = None
@@ -55,19 +57,23 @@ class Evaluate(Spec):
 
     def __post_init__(self) -> None:
         found = [*self._extent_problems(), *self._comparison_problems(), *self._reward_problems()]
-        found += self._best_of_problems()
+        found += [*self._best_of_problems()]
+        found += judge_spec_problems(self.judges, list(self.suites), bool(self.compare))
         if found:
             raise ValueError("\n".join(found))
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
-        from align.evaluation.check import reward_problems, tokenizer_problems
+        from align.evaluation.check import judge_problems, reward_problems, tokenizer_problems
 
         suites: dict[str, Suite] = {}
         problems = [*self._suite_problems(io, suites), *self._pair_problems(io)]
         for name, plugin in self.rewards.items():
             asked = [suite for suite in suites.values() if self._is_scored(suite.name, name)]
-            problems += reward_problems(name, plugin, asked, io.locate)
+            problems += reward_problems(f"rewards.{name}", plugin, asked, io.locate)
+        for name, judge in self.judges.items():
+            asked = [suite for suite in suites.values() if judge.reads(suite.name)]
+            problems += judge_problems(name, judge.source, asked, io.locate)
         for group, specs in (("checkpoints", self.checkpoints), ("reward_models", self.reward_models)):
             for name, spec in specs.items():
                 problems += tokenizer_problems(f"{group}.{name}", spec, io.locate(spec.path))
@@ -75,12 +81,16 @@ class Evaluate(Spec):
 
     def run(self, io: StageIO) -> None:
         """Generate what is not kept yet, score, and write the tables."""
+        from align.evaluation.judging import Bench, write_leaderboards
         from align.evaluation.record import write_evaluation, write_samples
 
+        bench = Bench(self.judges, self.rewards, io.locate)  # an absent judge is told before anything is said
         suites = [load_suite(name, spec, io.outputs) for name, spec in self.suites.items()]
         answers = self._answers(io, suites)
         rows = [*self._measured(suites, answers), *self._agreements(io)]
         write_samples(io.output, suites, answers)
+        matches = bench.judge(suites, answers, self._baselines())
+        write_leaderboards(io.output, suites, answers, matches, resamples=self.resamples, seed=self.seed)
         settings = {
             "decoding": asdict(self.decoding),
             "precision": self.precision,

@@ -43,14 +43,14 @@ class Ppo(PpoSpec):
             problems += [f"{field}: {line}" for line in card_problems(data, io.outputs)]
             problems += load_problems(field, data, row_type, io.outputs)
         for name, entry in self.rewards.items():
-            problems += reward_problems(name, entry.source, (), io.locate)
+            problems += reward_problems(f"rewards.{name}", entry.source, (), io.locate)
             if not getattr(entry.source.resolve(), "is_for_training", True):
                 problems.append(
                     f"rewards.{name}: {entry.source.target} is the ruler; put it under `measured`"
                 )
         if self.selection is not None:
             judge = self.selection.judge
-            problems += reward_problems("judge", judge, (), io.locate)
+            problems += reward_problems("selection.judge", judge, (), io.locate)
             if not getattr(judge.resolve(), "is_for_training", True):
                 problems.append(
                     f"selection.judge: {judge.target} is the ruler; what it chose it cannot measure"

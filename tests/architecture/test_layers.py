@@ -14,7 +14,7 @@ LAYERS = (
     ("artifacts",),
     ("data", "sandbox", "models"),
     ("rewards", "runtime"),
-    ("generation",),
+    ("generation", "judges"),
     ("training", "ppo", "evaluation"),
     ("stages",),
     ("pipeline",),

@@ -61,7 +61,7 @@ GOLDEN = {
     "reward": ("73d71f0bd090", "7b3d6beab416"),
     "dpo": ("52d3580af2ae", "83718d3f700e"),
     "ppo": ("030def614b6e", "7fd5687f5f0f"),
-    "evaluate": ("5899904b9b9e", "9a0306f667fe"),
+    "evaluate": ("5899904b9b9e", "48113d005757"),
 }
 
 
