@@ -3,7 +3,8 @@
 Writes  leaderboards.json, comparisons.jsonl
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from align.evaluation.judge_spec import JudgeSpec
 from align.evaluation.judged import Judged, judged, prompt_name, write_judged
 from align.evaluation.leaderboard import leaderboards
 from align.evaluation.suite import Suite
+from align.judges.canary import canaries
 from align.judges.scored import Scored
-from align.judges.source import Comparison, Judge
+from align.judges.source import Comparison, Judge, Verdict
 
 if TYPE_CHECKING:  # what answers hold is generated with torch; the specification is read without it
     from align.evaluation.measure import Answers
@@ -41,6 +43,14 @@ def built_judge(name: str, plugin: PluginSpec) -> Judge:
     return judge
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """All verdicts of an evaluation, and (judge, suite) -> how its canaries fared."""
+
+    matches: list[Judged]
+    canaries: dict[tuple[str, str], Mapping[str, Any]]
+
+
 class Bench:
     """The judges of one evaluation, built before anything is generated."""
 
@@ -54,17 +64,15 @@ class Bench:
         self._rewards = rewards
         self._judges = {name: built_judge(name, spec.source.located(locate)) for name, spec in judges.items()}
 
-    def judge(
-        self, suites: Sequence[Suite], given: Given, compare: Mapping[str, Sequence[str]]
-    ) -> list[Judged]:
-        """Every judge's verdicts, suite by suite and pair by pair."""
-        found: list[Judged] = []
+    def judge(self, suites: Sequence[Suite], given: Given, compare: Mapping[str, Sequence[str]]) -> Judgement:
+        """Every judge's verdicts, suite by suite and pair by pair, and what its canaries say."""
+        found = Judgement([], {})
         for name, spec in self._specs.items():
             for suite in suites:
                 if spec.reads(suite.name):
                     self._remember(name, suite, given[suite.name])
                     pairs = _pairs(spec, list(given[suite.name]), compare)
-                    found += self._verdicts(name, suite, given[suite.name], pairs)
+                    self._judge(name, suite, given[suite.name], pairs, found)
         return found
 
     def _remember(self, name: str, suite: Suite, answers: Mapping[str, "Answers"]) -> None:
@@ -77,31 +85,44 @@ class Bench:
                         texts = [completion.text for completion in own.completions]
                         judge.remember(suite.prompts, texts, own.scores[known])
 
-    def _verdicts(
-        self, name: str, suite: Suite, answers: Mapping[str, "Answers"], pairs: Sequence[Pair]
-    ) -> Iterator[Judged]:
-        rows = range(len(suite.prompts))[: self._specs[name].max_prompts]
+    def _judge(
+        self,
+        name: str,
+        suite: Suite,
+        answers: Mapping[str, "Answers"],
+        pairs: Sequence[Pair],
+        found: Judgement,
+    ) -> None:
+        """One judge on one suite; adds to `found`."""
+        spec, judge = self._specs[name], self._judges[name]
+        rows = range(len(suite.prompts))[: spec.max_prompts]
         names = [prompt_name(suite.prompts[row].messages) for row in rows]
+        asked: list[Comparison] = []
+        verdicts: list[Verdict] = []
         for pair in pairs:
             own, other = ([answers[side].completions[row].text for row in rows] for side in pair)
-            asked = [Comparison(suite.prompts[row], own[row], other[row]) for row in rows]
-            verdicts = self._judges[name].compare(asked)
-            yield judged(name, suite.name, pair, names, (own, other), verdicts)
+            new = [Comparison(suite.prompts[row], own[row], other[row]) for row in rows]
+            said = judge.compare(new)
+            found.matches.append(judged(name, suite.name, pair, names, (own, other), said))
+            asked += new
+            verdicts += said
+        if told := canaries(judge, asked, verdicts, spec.canaries):
+            found.canaries[name, suite.name] = told.as_dict()
 
 
 def write_leaderboards(
     output: ArtifactDir,
     suites: Sequence[Suite],
     given: Given,
-    matches: Sequence[Judged],
+    judgement: Judgement,
     *,
     resamples: int,
     seed: int,
 ) -> None:
     """Write comparisons.jsonl, and leaderboards.json with a flag for every checkpoint that answers alike."""
-    boards = leaderboards(matches, resamples=resamples, seed=seed)
+    boards = leaderboards(judgement.matches, resamples=resamples, seed=seed, canaries=judgement.canaries)
     flags = [flag for suite in suites for flag in _flags(suite, given[suite.name])]
-    write_judged(output.comparisons, matches)
+    write_judged(output.comparisons, judgement.matches)
     content: dict[str, Any] = {"leaderboards": boards, "flags": flags}
     write_json(output.leaderboards, content)
 

@@ -89,8 +89,8 @@ class Evaluate(Spec):
         answers = self._answers(io, suites)
         rows = [*self._measured(suites, answers), *self._agreements(io)]
         write_samples(io.output, suites, answers)
-        matches = bench.judge(suites, answers, self._baselines())
-        write_leaderboards(io.output, suites, answers, matches, resamples=self.resamples, seed=self.seed)
+        judgement = bench.judge(suites, answers, self._baselines())
+        write_leaderboards(io.output, suites, answers, judgement, resamples=self.resamples, seed=self.seed)
         settings = {
             "decoding": asdict(self.decoding),
             "precision": self.precision,
