@@ -11,6 +11,7 @@ from align.report.words import fixed
 
 MOST_PROMPTS = 200
 MOST_CHARACTERS = 4000  # of one answer or prompt
+MOST_REFERENCE = 300
 MOST_TEXT = 1_200_000  # characters of all of them
 
 
@@ -58,16 +59,20 @@ def answers(facts: Facts) -> Iterator[Section]:
 
 
 def _asked(sample: Mapping[str, Any]) -> Asked:
-    reference = sample.get("reference") or {}
-    told = (
-        ", ".join(f"{name}: {_cut(str(value))[0]}" for name, value in reference.items()) if reference else ""
-    )
     return Asked(
         suite=sample["suite"],
         turns=tuple((turn["role"], _cut(turn["content"])[0]) for turn in sample["prompt"]),
-        reference=told,
+        reference=_reference(sample.get("reference") or {}),
         answers=tuple(_answer(name, found) for name, found in sample["completions"].items()),
     )
+
+
+def _reference(reference: Mapping[str, Any]) -> str:
+    """The right answer where the prompt brings one; else whatever it brings, briefly."""
+    known = reference.get("answers") or reference.get("answer")
+    if known:
+        return str(known[0] if isinstance(known, list) else known)[:MOST_REFERENCE]
+    return ", ".join(f"{name}: {value}" for name, value in reference.items())[:MOST_REFERENCE]
 
 
 def _answer(name: str, found: Mapping[str, Any]) -> Answer:

@@ -4,6 +4,7 @@ Colours are those of Okabe & Ito, told apart by colour-blind readers, in tones t
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from align.report.words import number
 
 MOST_POINTS = 300  # of one curve: more than a screen shows
 MOST_ROWS = 40  # of the table behind a curve
+NUMBER = re.compile(r"$|–|[−]?\d[\d,.]*(e[−+]\d+)?( |$)")  # or nothing, or a dash for it
 
 COLOURS = {
     "base": "#7d8590", "pretrain": "#7d8590", "sft": "#2b8cc4", "reward": "#d89000", "dpo": "#0f9b76",
@@ -26,11 +28,16 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; `numeric` names the columns that are right-aligned."""
+    """Rows of text."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numeric: bool = True
+
+    @property
+    def is_number(self) -> list[bool]:
+        """Per column, whether it holds numbers, which stand on the right."""
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.headers)
+        return [all(NUMBER.match(cell) for cell in column) for column in columns]
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class Series:
     high: Sequence[float] | None = None
     dash: str = "solid"
     mode: str = "lines"
+    symbol: str = "circle"
+    is_named: bool = True
 
 
 def colour_of(name: str, names: Sequence[str] = ()) -> str:
@@ -99,11 +108,12 @@ def line_chart(
                 name=item.name,
                 mode=item.mode,
                 line={"color": colour, "width": 2, "dash": item.dash},
-                marker={"color": colour, "size": 5, "opacity": 0.75},
+                marker={"color": colour, "size": 6, "opacity": 0.8, "symbol": item.symbol},
+                showlegend=item.is_named,
                 hovertemplate="%{y:.4g}",
             )
         )
-    figure.update_layout(showlegend=len(series) > 1, hovermode="x unified")
+    figure.update_layout(showlegend=sum(item.is_named for item in series) > 1, hovermode="x unified")
     figure.update_xaxes(title_text=x)
     figure.update_yaxes(title_text=y, exponentformat="e")
     cut = any(len(item.x) > MOST_POINTS for item in series)

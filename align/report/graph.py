@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from align.report.collect import EARLIER, StageFacts
 from align.report.figures import colour_of
@@ -10,6 +11,7 @@ from align.report.words import duration
 BOX = (150, 58)
 GAPS = {"wide": (46, 22), "narrow": (18, 40)}  # between boxes, across and down
 MARGIN = 4
+TIP = 5  # of an arrow, which stops that far before its box
 
 
 @dataclass(frozen=True)
@@ -37,26 +39,34 @@ class Graph:
 
 def graph(stages: Sequence[StageFacts], layout: str) -> Graph:
     """Place the stages in levels: `wide` from left to right, `narrow` from top to bottom."""
-    levels = _levels({stage.folder.name: _inputs(stage, stages) for stage in stages})
-    depth = max(levels.values(), default=0) + 1
-    crowd = max(list(levels.values()).count(level) for level in range(depth))
+    inputs = {stage.folder.name: _inputs(stage, stages) for stage in stages}
+    levels = _levels(inputs)
+    ways = [_way(parent, name, levels) for name, parents in inputs.items() for parent in parents]
+    rows: dict[int, list[str]] = {}
+    for name, level in levels.items():
+        rows.setdefault(level, []).append(name)
+    for way in ways:
+        for step, level in zip(way[1:-1], range(levels[way[0]] + 1, levels[way[-1]]), strict=True):
+            rows[level].append(step)
+    depth, crowd = len(rows), max(map(len, rows.values()), default=1)
     gap_x, gap_y = GAPS[layout]
     places: dict[str, tuple[float, float]] = {}
-    for level in range(depth):
-        row = [name for name, own in levels.items() if own == level]
+    for level, row in rows.items():
         for number, name in enumerate(row):
             along, across = level, number + (crowd - len(row)) / 2
             column, line = (along, across) if layout == "wide" else (across, along)
             places[name] = (MARGIN + column * (BOX[0] + gap_x), MARGIN + line * (BOX[1] + gap_y))
     boxes = tuple(_box(stage, *places[stage.folder.name]) for stage in stages)
-    arrows = tuple(
-        _arrow(places[parent], places[stage.folder.name], layout)
-        for stage in stages
-        for parent in _inputs(stage, stages)
-    )
-    across, down = (depth, crowd) if layout == "wide" else (crowd, depth)
-    width = 2 * MARGIN + across * BOX[0] + (across - 1) * gap_x
-    return Graph(layout, width, 2 * MARGIN + down * BOX[1] + (down - 1) * gap_y, boxes, arrows)
+    arrows = tuple(_arrow([places[name] for name in way], layout) for way in ways)
+    columns, lines = (depth, crowd) if layout == "wide" else (crowd, depth)
+    width = 2 * MARGIN + columns * BOX[0] + (columns - 1) * gap_x
+    return Graph(layout, width, 2 * MARGIN + lines * BOX[1] + (lines - 1) * gap_y, boxes, arrows)
+
+
+def _way(parent: str, name: str, levels: Mapping[str, int]) -> list[str]:
+    """From one box to another, with a free place on every level between, so that no box is crossed."""
+    between = range(levels[parent] + 1, levels[name])
+    return [parent, *(f"{parent} > {name} at {level}" for level in between), name]
 
 
 def _inputs(stage: StageFacts, stages: Sequence[StageFacts]) -> list[str]:
@@ -90,14 +100,18 @@ def _box(stage: StageFacts, x: float, y: float) -> Box:
     return Box(stage.name, told, colour_of(stage.kind), stage.status in ("cached", EARLIER), x, y)
 
 
-def _arrow(start: tuple[float, float], end: tuple[float, float], layout: str) -> str:
-    """A curve from one box's edge to the next one's."""
-    if layout == "wide":
-        x, y = start[0] + BOX[0], start[1] + BOX[1] / 2
-        to_x, to_y = end[0] - 5, end[1] + BOX[1] / 2
-        middle = (x + to_x) / 2
-        return f"M{x:.0f} {y:.0f} C{middle:.0f} {y:.0f} {middle:.0f} {to_y:.0f} {to_x:.0f} {to_y:.0f}"
-    x, y = start[0] + BOX[0] / 2, start[1] + BOX[1]
-    to_x, to_y = end[0] + BOX[0] / 2, end[1] - 5
-    middle = (y + to_y) / 2
-    return f"M{x:.0f} {y:.0f} C{x:.0f} {middle:.0f} {to_x:.0f} {middle:.0f} {to_x:.0f} {to_y:.0f}"
+def _arrow(places: Sequence[tuple[float, float]], layout: str) -> str:
+    """A curve from the first place's edge to the last one's, straight through free places between."""
+    wide = layout == "wide"
+    path = ""
+    for (x, y), (to_x, to_y) in pairwise(places):
+        start = (x + BOX[0], y + BOX[1] / 2) if wide else (x + BOX[0] / 2, y + BOX[1])
+        end = (to_x - TIP, to_y + BOX[1] / 2) if wide else (to_x + BOX[0] / 2, to_y - TIP)
+        half = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        bends = [(half[0], start[1]), (half[0], end[1])] if wide else [(start[0], half[1]), (end[0], half[1])]
+        path += f"{'L' if path else 'M'}{_point(start)} C{' '.join(map(_point, [*bends, end]))} "
+    return path.strip()
+
+
+def _point(place: tuple[float, float]) -> str:
+    return f"{place[0]:.0f} {place[1]:.0f}"

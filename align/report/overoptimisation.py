@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 
 Form = Literal["log", "linear"]
 FORMULAS: dict[Form, str] = {"log": "R(d) = d (α − β log d)", "linear": "R(d) = d (α − β d)"}
-ENOUGH = 8  # points, for three numbers to be fitted
+ENOUGH = 8  # points, for two numbers to be fitted
 TIE = 0.01  # of explained variance: the paper's form for RL is preferred unless the other is clearly better
 
 
 @dataclass(frozen=True)
 class Fit:
-    """`start + R(d)`, fitted by least squares; `explained` is the share of variance (R²).
+    """R(d), fitted by least squares; `explained` is the share of the variance (R²), below 0 for a bad fit.
 
     `peak` is the distance d in sqrt(nats) at which the curve is highest; None where it rises for ever.
     """
 
     form: Form
-    start: float
     alpha: float
     beta: float
     explained: float
@@ -34,7 +33,8 @@ class Fit:
 
     def __call__(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
         """The curve at distances above 0. (N,)"""
-        return self.start + _basis(self.form, distances) @ np.array([self.alpha, -self.beta])
+        gains: NDArray[np.float64] = _basis(self.form, distances) @ np.array([self.alpha, -self.beta])
+        return gains
 
     @property
     def formula(self) -> str:
@@ -42,14 +42,14 @@ class Fit:
         return FORMULAS[self.form]
 
 
-def fit(distances: Sequence[float], scores: Sequence[float]) -> Fit | None:
+def fit(distances: Sequence[float], gains: Sequence[float]) -> Fit | None:
     """The better of the two forms; None where there are too few points or they do not spread.
 
     Args:
         distances: sqrt(KL) from the initial policy, in sqrt(nats). (N,)
-        scores: what was scored there. (N,)
+        gains: what was scored there, less what was scored at the start. (N,)
     """
-    d, y = np.asarray(distances, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    d, y = np.asarray(distances, dtype=np.float64), np.asarray(gains, dtype=np.float64)
     kept = (d > 0) & np.isfinite(y)
     d, y = d[kept], y[kept]
     if len(d) < ENOUGH or np.ptp(d) <= 0 or np.ptp(y) <= 0:
@@ -64,12 +64,12 @@ def _basis(form: Form, d: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(form: Form, d: NDArray[np.float64], y: NDArray[np.float64]) -> Fit:
-    design = np.column_stack([np.ones_like(d), _basis(form, d)])
-    (start, alpha, bent), *_ = np.linalg.lstsq(design, y, rcond=None)
+    design = _basis(form, d)
+    (alpha, bent), *_ = np.linalg.lstsq(design, y, rcond=None)
     beta = -float(bent)
-    residual = float(np.sum((y - design @ np.array([start, alpha, bent])) ** 2))
+    residual = float(np.sum((y - design @ np.array([alpha, bent])) ** 2))
     explained = 1 - residual / float(np.sum((y - y.mean()) ** 2))
-    return Fit(form, float(start), float(alpha), beta, explained, _peak(form, float(alpha), beta))
+    return Fit(form, float(alpha), beta, explained, _peak(form, float(alpha), beta))
 
 
 def _peak(form: Form, alpha: float, beta: float) -> float | None:

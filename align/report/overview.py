@@ -9,7 +9,7 @@ from align.report.collect import Facts
 from align.report.figures import Table
 from align.report.results import comparisons
 from align.report.section import Block, Section, table
-from align.report.words import duration, interval, is_decided, share
+from align.report.words import brief, interval, is_decided, share
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def alarms(facts: Facts) -> Iterator[Section]:
     rows += tuple(("report", "–", note) for note in facts.notes)
     if rows:
         lead = "What the stages noticed about themselves, said once when it begins."
-        found = Table(("stage", "step", "alarm"), rows, numeric=False)
+        found = Table(("stage", "step", "alarm"), rows)
         yield Section("alarms", f"Alarms ({len(rows)})", lead, [table(found)])
 
 
@@ -70,5 +70,5 @@ def _time_tile(facts: Facts) -> Tile:
     last = next((stage.lineage for stage in reversed(facts.stages) if stage.lineage), None) or {}
     machine = last.get("hardware", {}).get("name", "")
     return Tile(
-        "time", duration(built), f"to build it all, {duration(spent)} in this run; {machine}".rstrip("; ")
+        "time", brief(built), f"to build it all, {brief(spent)} in this run; {machine}".rstrip("; ")
     )

@@ -28,7 +28,7 @@ def pipeline(facts: Facts) -> Iterator[Section]:
         )
         for stage in facts.stages
     )
-    found = Table(("stage", "status", "time", "built on", "artifact"), rows, numeric=False)
+    found = Table(("stage", "status", "time", "built on", "artifact"), rows)
     lead = "Ran: built by this run. Cached or earlier: built before from the very same settings."
     yield Section("pipeline", "Pipeline", lead, [Block("graph", drawings), folded(found, "Table")])
 
@@ -56,7 +56,7 @@ def data(facts: Facts) -> Iterator[Section]:
     )  # fmt: skip
     blocks = [table(Table(headers, tuple(rows)))]
     if dropped:
-        found = Table(("stage", "source", "why", "rows", "the first"), tuple(dropped), numeric=False)
+        found = Table(("stage", "source", "why", "rows", "the first"), tuple(dropped))
         blocks.append(table(found, "Left out"))
     lead = "As the stages counted them. Licence and languages are those of the data card; – means no card."
     yield Section("data", "Data", lead, blocks)
@@ -73,9 +73,9 @@ def lineage(facts: Facts) -> Iterator[Section]:
     lead = (
         "An artifact is named by what went into it: the same settings, data and ancestors give the same name."
     )
-    blocks = [table(Table(headers, rows, numeric=False))]
+    blocks = [table(Table(headers, rows))]
     versions = tuple(packages.get("packages", {}).items())
-    blocks.append(folded(Table(("package", "version"), versions, numeric=False), "Packages"))
+    blocks.append(folded(Table(("package", "version"), versions), "Packages"))
     for stage in known:
         settings = json.dumps(stage.spec, indent=2, ensure_ascii=False)
         blocks.append(Block("code", settings, f"Settings of {stage.name}"))

@@ -180,7 +180,7 @@ def _dot_chart(metric: str, rows: Sequence[Row]) -> Chart:
     )
     lines = tuple((row["suite"], row["checkpoint"], interval(row), number(row["n"])) for row in rows)
     headers = ("suite", "checkpoint", f"{metric} [95 %]", "prompts")
-    height = 130 + (24 * len(names) + 14) * len(asked)
+    height = 110 + (17 * len(names) + 14) * len(asked)
     return Chart(f"score-{metric}", metric, encoded(figure), Table(headers, lines), "", height)
 
 

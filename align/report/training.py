@@ -54,7 +54,7 @@ def curves(facts: Facts) -> Iterator[Section]:
         if drawn:
             blocks.append(charts(drawn, stage.name, _extent(stage)))
     if blocks:
-        lead = "What each stage logged while it trained. Dashed lines are rows it never trained on."
+        lead = "What each stage logged while it trained. Open circles are rows it never trained on."
         yield Section("curves", "Training curves", lead, blocks)
 
 
@@ -74,23 +74,22 @@ def _stage_charts(stage: StageFacts) -> Iterator[Chart]:
             yield line_chart(f"curve-{stage.name}-{number_}", title, series, x=unit, y=axis, height=200)
 
 
-def _metric_series(stage: StageFacts, metrics: Sequence[tuple[str, str]], colour: str) -> Iterator[Series]:
-    drawn = 0
-    for metric, name in metrics:
+def _metric_series(stage: StageFacts, metrics: Sequence[tuple[str, str]], own: str) -> Iterator[Series]:
+    logged = [(metric, name) for metric, name in metrics if stage.series(metric)[0]]
+    for place, (metric, name) in enumerate(logged):
+        colour = own if not place else colour_of(name, [other for _, other in metrics])
         x, y = stage.series(metric)
-        if x:
-            low, high = (stage.series(f"{metric}_p{at}")[1] for at in (5, 95))
-            is_banded = len(low) == len(high) == len(x)
-            yield Series(
-                name, x, y, colour if not drawn else colour_of(name, [other for _, other in metrics]),
-                low if is_banded else None, high if is_banded else None,
-                dash="solid" if not drawn else DASHES[2],
-                mode="lines" if len(x) > 1 else "markers",
-            )  # fmt: skip
-            drawn += 1
+        low, high = (stage.series(f"{metric}_p{at}")[1] for at in (5, 95))
+        is_banded = len(low) == len(high) == len(x)
+        yield Series(
+            name, x, y, colour, low if is_banded else None, high if is_banded else None,
+            dash="dot" if place else "solid", mode="lines" if len(x) > 1 else "markers",
+        )  # fmt: skip
         x, y = stage.series(metric, HELD_OUT)
         if x:
-            yield Series(f"{name}, held out", x, y, colour, dash="dash", mode="lines+markers")
+            yield Series(
+                f"{name}, held out", x, y, colour, mode="markers", symbol="circle-open", is_named=False
+            )
 
 
 def entropy(facts: Facts) -> Iterator[Section]:
@@ -150,23 +149,18 @@ def overoptimisation(facts: Facts) -> Iterator[Section]:
 
 
 def _against_distance(stage: StageFacts) -> Chart | None:
+    measured = zip(stage.spec.get("measured") or {}, ("#dc6428", "#2b8cc4", "#b872a4"), strict=False)
     names = [("objective/score", "paid score", "#7d8590")]
-    names += [
-        (f"score/{name}", f"{name} (measured)", colour)
-        for name, colour in zip(
-            stage.spec.get("measured") or {}, ("#dc6428", "#2b8cc4", "#b872a4"), strict=False
-        )
-    ]
+    names += [(f"score/{name}", f"{name} (measured)", colour) for name, colour in measured]
     distances = stage.series("objective/sqrt_kl")[1]
     series, told = [], []
     for metric, name, colour in names:
         values = stage.series(metric)[1]
         if not values or len(values) != len(distances):
             continue
-        line = fit(distances, values)
-        start = line.start if line else values[0]
-        series.append(Series(name, distances, [value - start for value in values], colour, mode="markers"))
-        if line:
+        gains = [value - values[0] for value in values]
+        series.append(Series(name, distances, gains, colour, mode="markers"))
+        if line := fit(distances, gains):
             series.append(_fitted(name, line, distances, colour))
             told.append(f"{name}: {_told(line, max(distances))}")
     if not series:
@@ -176,16 +170,16 @@ def _against_distance(stage: StageFacts) -> Chart | None:
         if told
         else "Too few updates, or too little movement, for a curve to be fitted."
     )
-    note += " Fitted by least squares with a free start (Gao et al. 2023, arXiv:2210.10760)."
+    note += " Fitted by least squares (Gao et al. 2023, arXiv:2210.10760)."
     return line_chart(
-        f"overoptimisation-{stage.name}", stage.name, series, x="√KL from the start, √nats",
+        f"overoptimisation-{stage.name}", stage.name, series, x="d = √KL from the start, √nats",
         y="change of score", note=note, height=380,
     )  # fmt: skip
 
 
 def _fitted(name: str, line: Fit, distances: Sequence[float], colour: str) -> Series:
-    grid = np.linspace(max(min(distances), 1e-3), max(distances), 60)
-    return Series(f"{name}, fitted", grid.tolist(), (line(grid) - line.start).tolist(), colour)
+    grid = np.linspace(1e-3, max(distances), 60)
+    return Series(f"{name}, fitted", grid.tolist(), line(grid).tolist(), colour)
 
 
 def _told(line: Fit, reached: float) -> str:
@@ -193,7 +187,5 @@ def _told(line: Fit, reached: float) -> str:
     if line.peak is None:
         return f"{words}, no peak"
     if line.peak > reached:
-        return f"{words}, peak beyond what was reached" + (
-            f" (d = {number(line.peak)})" if line.peak < 10 * reached else ""
-        )
-    return f"{words}, fitted peak at d = {number(line.peak)}, a KL of {number(line.peak**2)} nats"
+        return f"{words}, fitted peak beyond what was reached"
+    return f"{words}, fitted peak at d = {number(line.peak)} (a KL of {number(line.peak**2)} nats)"

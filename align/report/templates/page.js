@@ -41,7 +41,7 @@
   // Search: every word must stand somewhere in the prompt or an answer.
   const search = document.getElementById("search");
   if (search) {
-    const PAGE = 20;
+    const PAGE = 10;
     const suite = document.getElementById("suite"), found = document.getElementById("found");
     const more = document.getElementById("more");
     const asked = [...document.querySelectorAll(".asked")];
