@@ -116,8 +116,8 @@ def line_chart(
     figure.update_layout(showlegend=sum(item.is_named for item in series) > 1, hovermode="x unified")
     figure.update_xaxes(title_text=x)
     figure.update_yaxes(title_text=y, exponentformat="e")
-    cut = any(len(item.x) > MOST_POINTS for item in series)
-    told = f"{note} Drawn with every {len(series[0].x) // MOST_POINTS + 1}th point." if cut else note
+    longest = max(len(item.x) for item in series)
+    told = f"{note} {MOST_POINTS} of {longest:,} points are drawn." if longest > MOST_POINTS else note
     return Chart(chart_id, title, encoded(figure), _line_table(series, x), told.strip(), height)
 
 
