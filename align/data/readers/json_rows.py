@@ -7,29 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from align.data.errors import located
+from align.data.readers.json_array import array_rows, opens_array
 from align.data.readers.lines import decoded_lines
 
 RawRow = tuple[str, Mapping[str, Any]]  # (where it starts, as told after `file:`; its fields)
 
-_DECODER = json.JSONDecoder()
-
 
 def json_rows(path: Path, encoding: str) -> Iterator[RawRow]:
-    """Rows with the line that each starts on; JSON lines are read one at a time, an array as a whole.
+    """Rows with the line that each starts on, read one at a time.
 
     Raises:
         DataError: the file cannot be read, is not JSON, or holds something else than objects.
     """
+    if opens_array(path):
+        for line_number, index, row in array_rows(path, encoding):
+            yield f"{line_number} (row {index})", _checked(path, line_number, row)
+        return
     lines = decoded_lines(path, encoding)
     first = next(((number, line) for number, line in lines if line.strip()), None)
     if first is None:
         return
-    number, line = first
-    rest = chain([first], lines)
-    if line.lstrip().startswith("["):
-        yield from _array(path, number, "\n".join(text for _, text in rest))
-    elif _is_object(line):
-        yield from _lines(path, rest)
+    if _is_object(first[1]):
+        yield from _lines(path, chain([first], lines))
     else:
         yield from _single(path, first, list(lines))
 
@@ -56,36 +55,6 @@ def _single(path: Path, first: tuple[int, str], others: list[tuple[int, str]]) -
         except json.JSONDecodeError as cause:
             raise located(path, number, _broken(cause.msg, cause.colno)) from cause
     yield str(number), _checked(path, number, row)
-
-
-def _array(path: Path, first_line: int, text: str) -> Iterator[RawRow]:
-    line, counted, index = first_line, 0, 0
-    position = _skip(text, 0) + 1
-    while True:
-        position = _skip(text, position)
-        line, counted = line + text.count("\n", counted, position), position
-        if text[position : position + 1] == "]":
-            break
-        try:
-            row, position = _DECODER.raw_decode(text, position)
-        except json.JSONDecodeError as cause:
-            raise located(path, first_line + cause.lineno - 1, _broken(cause.msg, cause.colno)) from cause
-        index += 1
-        yield f"{line} (row {index})", _checked(path, line, row)
-        position = _skip(text, position)
-        if text[position : position + 1] not in (",", "]"):
-            place = first_line + text.count("\n", 0, position)
-            raise located(path, place, "the array goes on without `,` or `]`; the file may be cut off")
-        position += text[position] == ","
-    if text[_skip(text, position + 1) :]:
-        raise located(path, line, "something follows the end of the array; keep one array per file")
-
-
-def _skip(text: str, position: int) -> int:
-    """The next position that is not white space."""
-    while position < len(text) and text[position] in " \t\r\n":
-        position += 1
-    return position
 
 
 def _is_object(line: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from align.data.errors import located
+from align.data.errors import DataError, located
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = "\ufeff"
@@ -68,9 +68,14 @@ def decoded(path: Path, number: int, raw: bytes, encoding: str) -> str:
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as cause:
-        raise located(
-            path,
-            number,
-            f"byte 0x{raw[cause.start]:02x} at column {cause.start + 1} is not {encoding}; set `encoding` "
-            "(cp949 for older Korean files, latin-1 for western European ones), or convert the file to utf-8",
-        ) from cause
+        raise undecodable(path, number, raw[cause.start], cause.start, encoding) from cause
+
+
+def undecodable(path: Path, number: int, byte: int, before: int, encoding: str) -> DataError:
+    """The error of a byte that is not in this encoding, with so many bytes before it in its line."""
+    return located(
+        path,
+        number,
+        f"byte 0x{byte:02x} at column {before + 1} is not {encoding}; set `encoding` "
+        "(cp949 for older Korean files, latin-1 for western European ones), or convert the file to utf-8",
+    )
