@@ -13,15 +13,18 @@ CARDS = Path(__file__).resolve().parents[2] / "data_cards"
 
 
 def card_problems(spec: DataSpec, outputs: Path) -> list[str]:
-    """Where the data of a spec disagrees with its cards; sources without a card are not looked at.
+    """Where the data of a spec disagrees with its cards.
+
+    Sources without a card, and those with `allow_unverified`, are not looked at: they are put on record
+    (align.data.standing).
 
     Reads every file once, generates what has a generator, fetches what is on the Hub.
     """
     return [
         problem
         for name, source in spec.sources.items()
-        if source.card is not None
-        for problem in _source_problems(name, source, source.card, outputs)
+        if source.card is not None and not source.allow_unverified
+        for problem in source_problems(name, source, source.card, outputs)
     ]
 
 
@@ -32,7 +35,8 @@ def card_path(source: SourceSpec, card: str, outputs: Path) -> Path:
     return Path(card).expanduser() if card.endswith(".md") else CARDS / f"{card}.md"
 
 
-def _source_problems(name: str, source: SourceSpec, card: str, outputs: Path) -> list[str]:
+def source_problems(name: str, source: SourceSpec, card: str, outputs: Path) -> list[str]:
+    """Where one source disagrees with its card; every row is read."""
     try:
         path = card_path(source, card, outputs)
         facts = read_card(path).align
@@ -52,7 +56,8 @@ def _local_problems(facts: Facts, named: str, file: Path) -> list[str]:
     return [f"files: none of them is {named} ({', '.join(stated.path for stated in facts.files) or 'empty'})"]
 
 
-def _hub_problems(facts: Facts, source: HubSource) -> list[str]:
+def pinned_problems(facts: Facts, source: HubSource) -> list[str]:
+    """Where a card describes something else than the Hub dataset that a source names; nothing is fetched."""
     if facts.hub is None:
         return [f"hub: the card describes local files, the source reads {source.id} from the Hub"]
     pinned = {
@@ -67,6 +72,10 @@ def _hub_problems(facts: Facts, source: HubSource) -> list[str]:
     ]
     if source.split not in facts.splits:
         problems.append(f"splits: no split {source.split!r} ({', '.join(facts.splits)})")
-    if problems:
-        return problems
-    return dataset_problems(facts.splits[source.split], facts.columns, hub_dataset(source))
+    return problems
+
+
+def _hub_problems(facts: Facts, source: HubSource) -> list[str]:
+    return pinned_problems(facts, source) or dataset_problems(
+        facts.splits[source.split], facts.columns, hub_dataset(source)
+    )

@@ -31,6 +31,7 @@ from align.data.row_file import RowFile, RowWriter
 from align.data.screening.screen import Screen
 from align.data.spec import DataSpec, SourceSpec
 from align.data.split import is_in_part, rank
+from align.data.standing import Standing, standing_of
 
 FOLDER, MARK, SETTLED = "rows", "report.json", "settled"
 LARGE = 16 * 2**20  # bytes of all sources from which on their rows lie on disk
@@ -63,26 +64,29 @@ def read(
     """
     opened: list[_Opened] = []
     problems: dict[str, str] = {}
+    digests = Digests(outputs / "cache" / "digests.json")
     for name in sorted(spec.sources):
         try:
-            opened.append(_open(name, spec.sources[name], outputs))
+            opened.append(_open(name, spec.sources[name], outputs, digests))
         except DataError as problem:
             problems[name] = str(problem)
     if problems:
-        _Pass(spec, opened, row_type, control_tokens, sha256_of, problems).refuse()
+        _Pass(spec, opened, row_type, control_tokens, problems).refuse()
     if sum(item.size for item in opened) <= LARGE:
-        return _in_memory(_Pass(spec, opened, row_type, control_tokens, sha256_of))
-    digests = Digests(outputs / "cache" / "digests.json")
+        return _in_memory(_Pass(spec, opened, row_type, control_tokens))
     key = _key(spec, opened, row_type, control_tokens, digests)
     sweep(outputs / FOLDER)
     folder = made_once(
         outputs / FOLDER / key,
         MARK,
-        lambda folder: _to_disk(_Pass(spec, opened, row_type, control_tokens, digests.file), folder),
+        lambda folder: _to_disk(_Pass(spec, opened, row_type, control_tokens), folder),
     )
     told = json.loads((folder / MARK).read_bytes())
     file = RowFile(folder / told["rows"])
-    accounts = {name: SourceReport.from_dict(name, values) for name, values in told["sources"].items()}
+    accounts = {
+        item.name: SourceReport.from_dict(item.name, told["sources"][item.name], item.standing)
+        for item in opened
+    }
     return Pool(file, file.ranks, Report(accounts), key)
 
 
@@ -117,32 +121,41 @@ def _to_disk(reading: "_Pass", folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A source that is there: what errors call it, about how many bytes it has, its raw rows when asked."""
+    """A source that is there: what errors call it, about how many bytes it has, its raw rows when asked.
+
+    `sha256` is that of a local file; `standing` says what the source's card was found to be worth.
+    """
 
     name: str
     source: SourceSpec
     origin: str
     size: int
     raw_rows: Callable[[], Iterator[RawRow]] = field(repr=False)
-    file: Path | None = None
+    sha256: str | None
+    standing: Standing
 
 
-def _open(name: str, source: SourceSpec, outputs: Path) -> _Opened:
+def _open(name: str, source: SourceSpec, outputs: Path, digests: Digests) -> _Opened:
     if source.hub is not None:
         dataset = hub_dataset(source.hub)
         numbered = lambda: ((f"row {number}", row) for number, row in enumerate(dataset, start=1))  # noqa: E731
-        return _Opened(name, source, described(source.hub), dataset.data.nbytes, numbered)
+        standing = standing_of(name, source, None, outputs)
+        return _Opened(name, source, described(source.hub), dataset.data.nbytes, numbered, None, standing)
     file = materialise(source, outputs)
-    is_there = file.is_file()
+    size, sha256 = 0, None
+    if file.is_file():
+        size = file.stat().st_size * PACKED.get(file.suffix, 1)
+        sha256 = sha256_of(file) if size <= LARGE else digests.file(file)
     return _Opened(
         name,
         source,
         str(file),
-        file.stat().st_size * PACKED.get(file.suffix, 1) if is_there else 0,
+        size,
         lambda: local_rows(
             file, encoding=source.encoding, text_unit=source.text_unit, quoting=source.quoting
         ),
-        file if is_there else None,
+        sha256,
+        Standing("no card") if sha256 is None else standing_of(name, source, sha256, outputs),
     )
 
 
@@ -178,13 +191,11 @@ class _Pass:
         opened: Sequence[_Opened],
         row_type: type[Row] | UnionType,
         control_tokens: Sequence[str],
-        digest: Callable[[Path], str],
         problems: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._spec = spec
         self._opened = opened
         self._row_type = row_type
-        self._digest = digest
         self._problems = dict(problems)
         self.screen = Screen(spec.screening, control_tokens)
         self.report = Report()
@@ -221,9 +232,8 @@ class _Pass:
     def _kept(self, item: _Opened) -> Iterator[Row]:
         """The rows of a source that pass, as they are read; the rest is counted, with its place."""
         source, name = item.source, item.name
-        sha256 = None if item.file is None else self._digest(item.file)
         revision = source.hub.revision if source.hub else None
-        account = SourceReport(item.origin, sha256, revision, source.card, name)
+        account = SourceReport(item.origin, item.sha256, revision, source.card, item.standing, name)
         self.report.sources[name] = account
         convert = Converter(name, source, self._row_type)
         for line, raw in item.raw_rows():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from align.data.screening.findings import Done, Finding, Findings
+from align.data.standing import Standing, warning
 
 
 @dataclass
@@ -21,6 +22,7 @@ class SourceReport:
     sha256: str | None = None
     revision: str | None = None
     card: str | None = None
+    standing: Standing = Standing("no card")
     name: str = ""
     rows_in: int = 0
     composed: int = 0
@@ -52,6 +54,8 @@ class SourceReport:
             "sha256": self.sha256,
             "revision": self.revision,
             "card": self.card,
+            "card_check": self.standing.verdict,
+            "card_problems": list(self.standing.problems),
             "rows_in": self.rows_in,
             "composed": self.composed,
             "kept": self.kept,
@@ -62,10 +66,11 @@ class SourceReport:
         }
 
     @classmethod
-    def from_dict(cls, name: str, values: Mapping[str, Any]) -> "SourceReport":
-        """What `as_dict` gave, before rows were left out that nothing is wrong with."""
-        plain = {key: value for key, value in values.items() if key not in ("dropped", "findings")}
-        found = cls(name=name, **plain)
+    def from_dict(cls, name: str, values: Mapping[str, Any], standing: Standing) -> "SourceReport":
+        """What `as_dict` gave, before rows were left out that nothing is wrong with, but for the card's."""
+        others = ("dropped", "findings", "card_check", "card_problems")
+        plain = {key: value for key, value in values.items() if key not in others}
+        found = cls(name=name, standing=standing, **plain)
         found.findings = Findings(Finding(source=name, **item) for item in values["findings"])
         return found
 
@@ -109,6 +114,8 @@ class Report:
         """One line per source and per reason, for people."""
         told = []
         for name, source in self.sources.items():
+            caution = warning(name, source.card, source.standing.verdict, source.standing.problems)
+            told += [] if caution is None else [caution]
             told.append(
                 f"{name}: {source.rows_in} rows in, {source.kept} kept, {source.train} to train on, "
                 f"{source.held_out} held out"

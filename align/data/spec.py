@@ -84,7 +84,8 @@ class SourceSpec(Spec):
     first.
 
     `columns` renames, as `{<what the format reads>: <what the file calls it>}`. `card` names
-    `data_cards/<card>.md`, or is the path of a card (beside the generated files, where there is a generator).
+    `data_cards/<card>.md`, or is the path of a card (beside the generated files, where there is a generator);
+    data that is not what its card says is refused, or with `allow_unverified` let in and put on record.
     `max_rows` takes the first rows of the file that can be used, `part` those of one part. `bad_rows` decides
     about rows that do not fit: stop with file and line, or drop and count by reason. `text_unit` says what
     one row of a plain text file is; `quoting` whether a table has quoted fields (default: csv has, tsv has
@@ -96,6 +97,7 @@ class SourceSpec(Spec):
     generator: Plugin | None = None
     format: FormatName
     card: Annotated[str | None, LOGISTICS] = None
+    allow_unverified: Annotated[Bool, LOGISTICS] = False
     weight: Positive | None = None
     part: PartSpec | None = None
     max_rows: PositiveInt | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from align.artifacts.runs import publish
 from align.artifacts.store import Store
 from align.config.problem import ConfigError, Problem
+from align.data.standing import warnings_in
 from align.evaluation.leaderboard_table import leaderboard_tables
 from align.evaluation.table import evaluation_tables
 from align.pipeline.execute import Builder, check
@@ -138,6 +139,8 @@ class Session:
         for item in targets:
             if isinstance(item.stage, Evaluate):
                 self._tabulate(item)
+            for line in warnings_in(item.artifact.data):
+                self._console.print(f"{item.name}: {line}", style="yellow", markup=False, soft_wrap=True)
         assert self.folder is not None
         pages = self._write_report(self.folder)
         if published is not None and self._run.run.publish is not None:

@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "864936911839"),
-    "sft": ("403aeca21576", "f726b513b100"),
-    "reward": ("73d71f0bd090", "7b3d6beab416"),
-    "dpo": ("52d3580af2ae", "83718d3f700e"),
-    "ppo": ("030def614b6e", "7fd5687f5f0f"),
-    "evaluate": ("5899904b9b9e", "48113d005757"),
+    "pretrain": ("437d32170a15", "edf5e842cb12"),
+    "sft": ("403aeca21576", "c990b4b1b5fe"),
+    "reward": ("73d71f0bd090", "d6f79c55290a"),
+    "dpo": ("52d3580af2ae", "592d530f0bf4"),
+    "ppo": ("030def614b6e", "4ad6a2e54e67"),
+    "evaluate": ("5899904b9b9e", "0b2f32b8b81b"),
 }
 
 

@@ -86,12 +86,16 @@ def test_a_file_that_cannot_be_read_is_a_problem_too(tmp_path: Path, data: Path)
     assert any("files[0].path: no such file" in problem for problem in problems_with(card, data))
 
 
-def test_an_unknown_card_is_a_problem_and_no_card_is_none(tmp_path: Path, data: Path) -> None:
+def test_an_unknown_card_is_a_problem_and_no_card_or_one_overridden_is_none(
+    tmp_path: Path, data: Path
+) -> None:
     path = str(data / "set" / "a.jsonl")
     named = DataSpec(sources={"x": SourceSpec(path=path, format="text", card="no_such_card")})
     (found,) = card_problems(named, tmp_path)
     assert found.startswith(f"sources.x: {CARDS / 'no_such_card.md'}: no such card")
-    assert card_problems(DataSpec(sources={"x": SourceSpec(path=path, format="text")}), tmp_path) == []
+    for fields in ({}, {"card": "no_such_card", "allow_unverified": True}):
+        source = SourceSpec(path=path, format="text", **fields)
+        assert card_problems(DataSpec(sources={"x": source}), tmp_path) == []
 
 
 def write_set(folder: Path) -> None:

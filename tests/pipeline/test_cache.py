@@ -53,6 +53,15 @@ def test_a_second_run_is_cached_quick_and_starts_no_process(toy, outputs: Path) 
     assert Path(lines[-1]) == Path(lines[-2]) / "report.html"
 
 
+def test_data_that_nobody_vouches_for_is_told_at_the_end_and_in_the_lineage(toy, finished: Path) -> None:
+    told = [line for line in toy.run(finished, "run.name=again").stdout.splitlines() if "WARNING" in line]
+    assert [line.partition(": WARNING: toy: no data card")[0] for line in told] == ["pretrain", "sft", "dpo"]
+    lineage = json.loads((finished / "runs" / "chain" / "dpo" / "lineage.json").read_text())
+    assert lineage["data"]["loaded"]["sources"]["toy"]["card_check"] == "no card"
+    log = (finished / "runs" / "chain" / "dpo" / "log" / "rank-0.txt").read_text()
+    assert "WARNING: toy: no data card" in log
+
+
 def test_a_changed_stage_runs_with_what_depends_on_it_and_nothing_else(toy, finished: Path) -> None:
     unchanged = plan(toy.run(finished, "run.dry_run=true").stdout)
     assert {state for _, state in unchanged.values()} == {"cached"}
