@@ -6,6 +6,7 @@ Writes  leaderboards.json, comparisons.jsonl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from align.artifacts.durable import write_json
@@ -18,6 +19,7 @@ from align.evaluation.judged import Judged, judged, prompt_name, write_judged
 from align.evaluation.leaderboard import leaderboards
 from align.evaluation.suite import Suite
 from align.judges.canary import canaries
+from align.judges.kept import Kept
 from align.judges.scored import Scored
 from align.judges.source import Comparison, Judge, Verdict
 
@@ -59,10 +61,15 @@ class Bench:
         judges: Mapping[str, JudgeSpec],
         rewards: Mapping[str, PluginSpec],
         locate: Callable[[str], str],
+        outputs: Path,
     ) -> None:
         self._specs = judges
         self._rewards = rewards
-        self._judges = {name: built_judge(name, spec.source.located(locate)) for name, spec in judges.items()}
+        self._judges: dict[str, Judge] = {}
+        for name, spec in judges.items():
+            judge = built_judge(name, spec.source.located(locate))
+            identity = getattr(judge, "identity", None)
+            self._judges[name] = judge if identity is None else Kept(judge, identity, outputs)
 
     def judge(self, suites: Sequence[Suite], given: Given, compare: Mapping[str, Sequence[str]]) -> Judgement:
         """Every judge's verdicts, suite by suite and pair by pair, and what its canaries say."""

@@ -37,7 +37,10 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Compares answers; built from a `_target_` leaf under `judges.<name>.source`."""
+    """Compares answers; built from a `_target_` leaf under `judges.<name>.source`.
+
+    A judge whose verdicts are worth keeping says by a property `identity` what they follow from, as JSON.
+    """
 
     def problems(self) -> list[str]:
         """What would keep it from judging, asked before anything is generated; empty when it is ready."""

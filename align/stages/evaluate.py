@@ -84,7 +84,7 @@ class Evaluate(Spec):
         from align.evaluation.judging import Bench, write_leaderboards
         from align.evaluation.record import write_evaluation, write_samples
 
-        bench = Bench(self.judges, self.rewards, io.locate)  # an absent judge is told before anything is said
+        bench = Bench(self.judges, self.rewards, io.locate, io.outputs)  # an absent judge is told now
         suites = [load_suite(name, spec, io.outputs) for name, spec in self.suites.items()]
         answers = self._answers(io, suites)
         rows = [*self._measured(suites, answers), *self._agreements(io)]

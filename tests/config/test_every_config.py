@@ -40,6 +40,8 @@ GOES_WITH = {
         f"parallel.deepspeed.zero_optimization.offload_{what}.nvme_path=/drive"
         for what in ("optimizer", "param")
     ],
+    "judge/endpoint": ["stages.evaluate.judges.the_endpoint.source.model=my/judge"],
+    "judge/ballots": ["stages.evaluate.judges.the_ballots.source.path=votes.jsonl"],
     "reward/ensemble": ["stages.evaluate.rewards.the_ensemble.sources.second.model=my/reward"],
     "stage/evaluate": ["stages.the_evaluate.suites={questions: {data: {use: sft}}}"],
     "suite/held_out_prompts": ["corpus.prompts.held_out=10"],

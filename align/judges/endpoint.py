@@ -1,0 +1,111 @@
+"""Endpoint: a language model behind an OpenAI-compatible server as a judge. Torch-free at import.
+
+Reads   an HTTP endpoint (OpenAI, vLLM, `transformers serve`, llama.cpp and others); the key comes from the
+        environment only
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from align.judges.source import Comparison, Verdict
+from align.judges.wording import VERSION, Choice, verdict_in, worded
+
+SHARES: dict[Choice, float] = {"A": 1.0, "tie": 0.5, "B": 0.0}
+
+
+class Endpoint:
+    """Asks about every comparison twice, in both orders; the verdict is the mean of the two.
+
+    A verdict that cannot be read in one of the orders is none. `key_variable` names the environment variable
+    that holds the key; a server of one's own needs none. Requests that fail are tried `retries` times more,
+    with growing pauses, by the client library.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        key_variable: str = "OPENAI_API_KEY",
+        temperature: float = 0.0,
+        max_tokens: int = 512,
+        timeout: float = 120.0,
+        retries: int = 4,
+        parallel: int = 8,
+    ) -> None:
+        self._url = base_url
+        self._model = model
+        self._variable = key_variable
+        self._sampling = {"temperature": temperature, "max_tokens": max_tokens}
+        self._timeout = timeout
+        self._retries = retries
+        self._parallel = parallel
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What verdicts follow from beside the comparison: they are kept under it."""
+        return {"url": self._url, "model": self._model, "wording": VERSION, **self._sampling}
+
+    def problems(self) -> list[str]:
+        """Why the server cannot be asked now, found by one short request."""
+        import openai  # noqa: PLC0415
+
+        try:
+            with self._client(retries=0) as client:
+                self._asked(client, [{"role": "user", "content": "Reply with the word ready."}])
+        except openai.APITimeoutError:
+            return [f"{self._url} did not answer within {self._timeout:g} s; raise `timeout`, or look at it"]
+        except openai.APIConnectionError as problem:
+            cause = problem.__cause__ or problem
+            return [f"cannot reach {self._url} ({cause}); start the server, or correct `base_url`"]
+        except (openai.AuthenticationError, openai.PermissionDeniedError):
+            held = "is refused" if os.environ.get(self._variable) else "is not set"
+            return [f"{self._url} wants a key: the environment variable {self._variable} {held}"]
+        except openai.APIStatusError as problem:
+            return [f"{self._url} answers {problem.status_code} about the model {self._model}: {problem}"]
+        except (openai.OpenAIError, ValueError) as problem:
+            return [f"{self._url} does not speak the OpenAI protocol: {problem}"]
+        return []
+
+    def compare(self, comparisons: Sequence[Comparison]) -> list[Verdict]:
+        """One verdict per comparison; those about which the server could not be asked are `failed`. (N,)"""
+        orders = [order for item in comparisons for order in (item, item.swapped())]
+        with self._client(self._retries) as client, ThreadPoolExecutor(self._parallel) as pool:
+            replies = list(pool.map(lambda order: self._reply(client, order), orders))
+        return [_verdict(*replies[place : place + 2]) for place in range(0, len(replies), 2)]
+
+    def _reply(self, client: Any, item: Comparison) -> tuple[bool, Choice | None]:
+        """(whether there was a reply, the verdict in it)."""
+        import openai  # noqa: PLC0415
+
+        try:
+            return True, verdict_in(self._asked(client, worded(item)))
+        except (
+            openai.OpenAIError,
+            ValueError,
+        ):  # the library has tried again; what is no JSON is a ValueError
+            return False, None
+
+    def _asked(self, client: Any, messages: list[dict[str, str]]) -> str | None:
+        reply = client.chat.completions.create(model=self._model, messages=messages, **self._sampling)
+        choices = getattr(reply, "choices", None)
+        if choices is None:
+            raise ValueError("the reply has no choices")
+        return choices[0].message.content if choices else None
+
+    def _client(self, retries: int) -> Any:
+        from openai import OpenAI  # noqa: PLC0415
+
+        key = os.environ.get(self._variable) or "none"
+        return OpenAI(base_url=self._url, api_key=key, timeout=self._timeout, max_retries=retries)
+
+
+def _verdict(forward: tuple[bool, Choice | None], backward: tuple[bool, Choice | None]) -> Verdict:
+    """One verdict from both orders; in the second one the first answer is shown as B."""
+    if not (forward[0] and backward[0]):
+        return Verdict(None, "failed")
+    if forward[1] is None or backward[1] is None:
+        return Verdict(None, "unparsed")
+    shown = SHARES[forward[1]], SHARES[backward[1]]
+    return Verdict((shown[0] + 1 - shown[1]) / 2, None, sum(shown) / 2)
