@@ -11,10 +11,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from align.data.errors import DataError
 from align.data.mixture import chosen, rows_per_source
 from align.data.reading import Pool, read
-from align.data.records import Row, RowError
+from align.data.records import Row
 from align.data.report import Report
 from align.data.row_file import Chosen
 from align.data.spec import DataSpec
@@ -60,15 +59,6 @@ def load_rows(
         DataError: anything that keeps the data from being used, with file and line and what to do.
     """
     return _split_and_mix(spec, read(spec, row_type, outputs, control_tokens))
-
-
-def load_problems(field: str, spec: DataSpec, row_type: type[Row] | UnionType, outputs: Path) -> list[str]:
-    """What keeps the rows of `field` from being read, as `field: problem`."""
-    try:
-        load_rows(spec, row_type, outputs)
-    except (DataError, RowError) as problem:
-        return [f"{field}: {problem}"]
-    return []
 
 
 def _split_and_mix(spec: DataSpec, pool: Pool) -> Rows:

@@ -122,8 +122,8 @@ class ScreeningSpec(Spec):
     """What becomes of rows that teach nothing, or something wrong; every one is counted, with its place.
 
     `error` stops before anything trains, `drop` leaves such rows out, `keep` warns. `control_tokens` may also
-    be `escape`d: an invisible character keeps the tokenizer from reading them. `too_long` is
-    judged after tokenisation; `conflicting_pairs` are two that contradict each other,
+    be `escape`d: an invisible character keeps the tokenizer from reading them. `too_long` and
+    `identical_tokens` are judged after tokenisation; `conflicting_pairs` are two that contradict each other,
     and `drop` takes both. Where the last four are null, `bad_rows` of the source decides.
     """
 
@@ -133,6 +133,7 @@ class ScreeningSpec(Spec):
     control_tokens: Literal["error", "drop", "escape"] = "error"
     placeholders: Policy = "keep"
     too_long: BadRows = "drop"
+    identical_tokens: Policy = "drop"
     blank_turns: BadRows | None = None
     unknown_roles: BadRows | None = None
     unanswered: BadRows | None = None

@@ -1,21 +1,25 @@
 """Check: what would stop an evaluation, found without weights, as `field: problem` lines."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+
+from transformers import PreTrainedTokenizerBase
 
 from align.config.plugin import PluginSpec
 from align.data.errors import DataError
+from align.data.screening.control_tokens import ControlTokens
+from align.data.screening.findings import Findings
 from align.evaluation.judging import built_judge
 from align.evaluation.suite import Suite
 from align.models.spec import ModelSpec
-from align.models.tokenizer import load_model_tokenizer
 from align.rewards.composed import leaves
 from align.rewards.source import RewardSource
+from align.runtime.speaker import speaker_of
+from align.runtime.stage_io import StageIO
+
+REMEDY = "remove it there, or leave such prompts out with a `filter` on their source"
 
 
-def reward_problems(
-    field: str, plugin: PluginSpec, suites: Sequence[Suite], locate: Callable[[str], str]
-) -> list[str]:
+def reward_problems(field: str, plugin: PluginSpec, suites: Sequence[Suite], io: StageIO) -> list[str]:
     """The reward can be built; its models can be read; without models it can score what it will be given."""
     try:
         source = plugin.build()
@@ -23,43 +27,40 @@ def reward_problems(
         return [f"{field}: {problem}"]
     read = (getattr(leaf, "spec", None) for leaf in leaves(source))
     models = [spec for spec in read if isinstance(spec, ModelSpec)]
-    problems = [item for spec in models for item in tokenizer_problems(field, spec, locate(spec.path))]
+    problems = [item for spec in models for item in speaker_of(field, spec, io)[1]]
     if not _names_model(plugin):
         problems += [item for suite in suites for item in _trial(field, source, suite)]
     return problems
 
 
-def judge_problems(
-    name: str, plugin: PluginSpec, suites: Sequence[Suite], locate: Callable[[str], str]
-) -> list[str]:
+def judge_problems(name: str, plugin: PluginSpec, suites: Sequence[Suite], io: StageIO) -> list[str]:
     """The judge can be built and is ready; the reward that it compares by, if any, is sound."""
     field, reward = f"judges.{name}.source", plugin.arguments.get("reward")
-    found = (
-        reward_problems(f"{field}.reward", reward, suites, locate) if isinstance(reward, PluginSpec) else []
-    )
+    found = reward_problems(f"{field}.reward", reward, suites, io) if isinstance(reward, PluginSpec) else []
     if found:
         return found
     try:
-        built_judge(name, plugin.located(locate))
+        built_judge(name, plugin.located(io.locate))
     except DataError as problem:
         return str(problem).splitlines()
     return []
 
 
-def tokenizer_problems(field: str, spec: ModelSpec, path: str) -> list[str]:
-    """The tokenizer loads and has a template; a model that a stage has still to build is not looked at."""
-    if spec.path.startswith("stage:") and not Path(path).exists():
-        return []
-    try:
-        tokenizer = load_model_tokenizer(path, spec)
-    except (OSError, ValueError) as problem:
-        return [f"{field}.path: cannot load a tokenizer from {path}: {problem}"]
-    return [] if tokenizer.chat_template else [f"{field}.chat_template: {missing_template(path)}"]
-
-
-def missing_template(path: str) -> str:
-    """The problem of a tokenizer that cannot be spoken to."""
-    return f"the tokenizer of {path} has none; choose chatml, llama3, gemma or plain"
+def control_token_problems(
+    field: str, tokenizer: PreTrainedTokenizerBase, suites: Iterable[Suite]
+) -> list[str]:
+    """Prompts that a tokenizer would take text of for its control tokens."""
+    control = ControlTokens(tokenizer.all_special_tokens)
+    problems = []
+    for suite in suites:
+        found = Findings()
+        for number, prompt in enumerate(suite.prompts, start=1):
+            if (token := control.first(prompt)) is not None:
+                place = str(prompt.place or f"prompt {number}")
+                message = f"the text holds {token!r}, which the tokenizer of {field} reads as a control token"
+                found.note(suite.name, token, "error", place, message, REMEDY)
+        problems += [f"suites.{suite.name}: {finding.error()}" for finding in found]
+    return problems
 
 
 def _names_model(plugin: PluginSpec) -> bool:

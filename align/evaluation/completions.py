@@ -20,14 +20,14 @@ from align.artifacts.manifest import json_digest
 from align.artifacts.store import ArtifactDir, Store, read_lineage
 from align.config.resources import Precision
 from align.data.errors import DataError
-from align.data.screening.control_tokens import ControlTokens
-from align.evaluation.check import missing_template
+from align.evaluation.check import control_token_problems
 from align.evaluation.suite import Suite
 from align.generation.decoding import DecodingSpec
 from align.generation.sampler import Completion, Sampler, TransformersSampler
 from align.models.causal import load_reference
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
+from align.runtime.speaker import missing_template
 
 FOLDER = "completions"
 VERSION = 1  # raise when the same checkpoint, suite and decoding would now give other completions
@@ -64,8 +64,9 @@ class Engine:
         if tokenizer.chat_template is None:
             field = f"checkpoints.{checkpoint.name}.chat_template"
             raise DataError(f"{field}: {missing_template(checkpoint.path)}")
-        for suite in suites:
-            _refuse_control_tokens(suite, tokenizer.all_special_tokens)
+        field = f"checkpoints.{checkpoint.name}"
+        if problems := control_token_problems(field, tokenizer, suites):
+            raise DataError("\n".join(problems))
         model = load_reference(
             checkpoint.path,
             checkpoint.spec,
@@ -103,16 +104,6 @@ def identity_of(spec: ModelSpec, artifact: ArtifactDir | None, outputs: Path) ->
     if folder.is_dir():
         return f"{folder.name}@{Store(outputs).digests.folder(folder)[:12]}"
     return f"{spec.path}@{spec.revision or 'main'}"
-
-
-def _refuse_control_tokens(suite: Suite, tokens: Sequence[str]) -> None:
-    control = ControlTokens(tokens)
-    for number, prompt in enumerate(suite.prompts, start=1):
-        if token := control.first(prompt):
-            raise DataError(
-                f"suites.{suite.name}: prompt {number} holds {token!r}, which the tokenizer reads as a "
-                "control token; remove it there, or leave such prompts out with a `filter` on their source"
-            )
 
 
 def _key(checkpoint: Checkpoint, suite: Suite, engine: Engine) -> dict[str, Any]:

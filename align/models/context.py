@@ -5,5 +5,10 @@ from typing import Any
 
 def context_of(model: Any) -> int | None:
     """The most positions that a transformers model has, None where nothing bounds them."""
-    found: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return context_of_config(model.config)
+
+
+def context_of_config(config: Any) -> int | None:
+    """The same, of the model's configuration alone."""
+    found: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
     return found

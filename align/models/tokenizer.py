@@ -46,7 +46,7 @@ def load_tokenizer(
     known = set(tokenizer.get_vocab())
     tokenizer.padding_side = "right"
     if chat_template is not None:
-        _speak(tokenizer, chat_template)
+        adopt_template(tokenizer, chat_template)
     if tokenizer.eos_token_id is None:
         raise ValueError(f"{path}: the tokenizer has no EOS token; choose a chat_template that brings one")
     _choose_pad_token(tokenizer)
@@ -60,7 +60,8 @@ def load_model_tokenizer(path: str, spec: ModelSpec) -> PreTrainedTokenizerBase:
     return load_tokenizer(path, spec.revision, spec.chat_template, spec.trust_remote_code)
 
 
-def _speak(tokenizer: PreTrainedTokenizerBase, name: TemplateName) -> None:
+def adopt_template(tokenizer: PreTrainedTokenizerBase, name: TemplateName) -> None:
+    """Give a tokenizer one of our templates, the control tokens it writes, and its end of turn as EOS."""
     template = TEMPLATES[name]
     tokenizer.chat_template = template.source
     missing = [token for token in template.special_tokens if token not in tokenizer.get_vocab()]
@@ -109,7 +110,7 @@ def build_tokenizer(spec: TokenizerSpec, texts: Iterable[str]) -> PreTrainedToke
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )
-    _speak(tokenizer, spec.chat_template)
+    adopt_template(tokenizer, spec.chat_template)
     tokenizer.fresh_token_ids = []
     return tokenizer
 

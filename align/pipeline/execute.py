@@ -11,6 +11,7 @@ from align.artifacts.lineage import build_lineage
 from align.artifacts.lock import Lock, Status, read_status
 from align.artifacts.store import Store, check_contents
 from align.config.problem import ConfigError, Problem
+from align.data.screening.findings import findings_table
 from align.pipeline.job import Job, Outcome, StageJob, record_job
 from align.pipeline.launcher import Launcher, Layout
 from align.pipeline.live import Board, progress
@@ -39,6 +40,7 @@ def check(run: Run, todo: Sequence[Planned], launcher: Launcher, board: Board) -
     board.start("check")
     job = Job(action="check", stages=tuple(stage_job(run, item) for item in todo))
     outcome = launcher.perform(job, Layout(), lambda: board.show("check", f"{len(todo)} stages"))
+    board.list(findings_table(outcome.findings))
     if outcome.state == "refused":
         raise ConfigError([Problem((), line) for line in outcome.messages])
     if outcome.state != "done":

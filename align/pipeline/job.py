@@ -13,6 +13,7 @@ from align.artifacts.store import ArtifactDir
 from align.config.resources import StageResources
 from align.config.secret import masked
 from align.config.spec import Spec
+from align.data.screening.findings import Finding
 from align.runtime.spec import BatchSpec
 from align.stages import AnyStage
 from align.stages.stage import RunSettings, StageIO
@@ -66,11 +67,12 @@ class Outcome(Spec):
 
     `refused` means that the user can put it right: bad rows, a wrong option. `starved` means that memory ran
     out, `abandoned` that other processes answer no more, `stopped` that it saved itself and ended as asked,
-    `failed` everything else.
+    `failed` everything else. `findings` of a check do not stop it: (dotted field, what is wrong there).
     """
 
     state: Literal["done", "refused", "starved", "failed", "abandoned", "stopped"]
     messages: tuple[str, ...] = ()
+    findings: tuple[tuple[str, Finding], ...] = ()
     rank: int = 0
 
 

@@ -69,6 +69,11 @@ class Board:
         if not self._live:
             self._console.print(line)
 
+    def list(self, lines: Sequence[str]) -> None:
+        """Lines that stay on the screen, above those of the stages."""
+        for line in lines:
+            self._console.print(Text(line))
+
     def finish(self, name: str, status: str, artifact: str, seconds: float) -> None:
         """The stage's last word."""
         line = self._line(name, status, artifact + (f"  {seconds:.1f} s" if seconds >= 0.05 else ""))

@@ -22,6 +22,7 @@ from torch.distributed.run import main as torchrun
 from align.config.problem import ConfigError, Problem
 from align.data.errors import DataError
 from align.data.records import RowError
+from align.data.screening.findings import Finding
 from align.pipeline.job import Job, Outcome, StageJob, read_job, read_outcomes, write_outcome
 from align.pipeline.memory import is_out_of_memory
 from align.pipeline.stopping import TRY_AGAIN
@@ -36,6 +37,8 @@ from align.runtime.processes import (
     start_afresh,
 )
 from align.runtime.saving import Stopped
+from align.stages import AnyStage
+from align.stages.stage import StageIO
 
 USER_ERRORS = (ConfigError, DataError, RowError)  # what the user can put right; anything else is a failure
 MODULE = "align.pipeline.worker"
@@ -87,8 +90,10 @@ def perform(path: Path, output: Path | None = None) -> Outcome:
         settings = job.stages[0].settings
         join_group(settings.hardware.accelerator, settings.timeout_minutes)
         if job.action == "check":
-            found = tuple(_device_problems(job) or _stage_problems(job))
-            return Outcome(state="refused" if found else "done", messages=found, rank=rank())
+            found, findings = _checked(job)
+            return Outcome(
+                state="refused" if found else "done", messages=found, findings=findings, rank=rank()
+            )
         for stage_job in job.stages:
             _run(stage_job if output is None else replace(stage_job, output=output))
         return Outcome(state="done", rank=rank())
@@ -114,18 +119,23 @@ def _device_problems(job: Job) -> list[str]:
     return []
 
 
-def _stage_problems(job: Job) -> list[str]:
-    return [line for stage_job in job.stages for line in _check(stage_job)]
-
-
-def _check(job: StageJob) -> list[str]:
-    names = {item.name for item in fields(job.stage)}
-    return [
-        f"stages.{job.name}.{line}"
-        if line.split(":")[0].split(".")[0] in names
-        else f"stages.{job.name}: {line}"
-        for line in job.stage.check(job.io())
-    ]
+def _checked(job: Job) -> tuple[tuple[str, ...], tuple[tuple[str, Finding], ...]]:
+    """(what stops the stages, what is wrong with their data and does not), by dotted field."""
+    if found := _device_problems(job):
+        return tuple(found), ()
+    planned: dict[str, tuple[AnyStage, StageIO]] = {}
+    planned |= {item.name: (item.stage, replace(item.io(), planned=planned)) for item in job.stages}
+    findings: list[tuple[str, Finding]] = []
+    for name, (stage, io) in planned.items():
+        names = {field.name for field in fields(stage)}
+        found += [
+            f"stages.{name}.{line}"
+            if line.split(":")[0].split(".")[0] in names
+            else f"stages.{name}: {line}"
+            for line in stage.check(io)
+        ]
+        findings += [(f"stages.{name}.{field}", finding) for field, finding in io.findings]
+    return tuple(found), tuple(findings)
 
 
 def _run(job: StageJob) -> None:

@@ -8,7 +8,13 @@ from transformers import PreTrainedTokenizerBase
 
 from align.data.errors import DataError
 from align.data.records import Prompt
+from align.data.screening.findings import Findings
+from align.data.spec import ScreeningSpec
 from align.models.rendering import render_prompt
+from align.ppo.spec import PpoSpec
+from align.runtime.token_checks import TOO_LONG, TokenChecks
+
+USUAL = ScreeningSpec()
 
 
 @dataclass(frozen=True)
@@ -50,18 +56,46 @@ def rows_in_turn(first: int, size: int, count: int, seed: int) -> list[int]:
     return [int(orders[turn // count][turn % count]) for turn in turns]
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """Prompts that are short enough, their token ids, and what was wrong with the others."""
+
+    prompts: list[Prompt]
+    tokens: list[list[int]]
+    findings: Findings
+
+
+def longest_prompt(spec: PpoSpec, context: int | None) -> int | None:
+    """The most tokens that leave room for an answer in `context`, and that the stage allows."""
+    bounds = [] if context is None else [context - spec.decoding.max_new_tokens]
+    bounds += [] if spec.max_prompt_tokens is None else [spec.max_prompt_tokens]
+    return min(bounds, default=None)
+
+
 def fitting(
-    prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, longest: int | None
-) -> tuple[list[Prompt], list[list[int]]]:
-    """Prompts of at most `longest` tokens, and their token ids.
+    prompts: Sequence[Prompt],
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int | None,
+    policy: ScreeningSpec = USUAL,
+) -> Fitting:
+    """Prompts of at most `longest` tokens.
 
     Raises:
-        DataError: none of them fits.
+        DataError: none of them fits, or one that does not is an error.
     """
+    checks = TokenChecks(
+        tokenizer, longest, {TOO_LONG: policy.too_long}, "raise max_prompt_tokens where the model reads more"
+    )
     texts = [render_prompt(tokenizer, [turn.as_dict() for turn in prompt.messages]) for prompt in prompts]
     tokens: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    kept = [row for row, ids in enumerate(tokens) if longest is None or len(ids) <= longest]
+    kept = [
+        row
+        for row, (prompt, ids) in enumerate(zip(prompts, tokens, strict=True))
+        if checks.is_unforged(prompt, prompt.messages, ids) and checks.fits(prompt, len(ids))
+    ]
+    if errors := checks.findings.errors:
+        raise DataError("\n".join(f"data: {finding.error()}" for finding in errors))
     if not kept:
         shortest = min(map(len, tokens), default=0)
         raise DataError(f"data: no prompt has at most {longest} tokens; the shortest has {shortest}")
-    return [prompts[row] for row in kept], [tokens[row] for row in kept]
+    return Fitting([prompts[row] for row in kept], [tokens[row] for row in kept], checks.findings)

@@ -27,7 +27,7 @@ from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
 from align.ppo.models import Models, build_models, holding_of, load_base, shares_base
-from align.ppo.prompts import Asked, PromptPlan, fitting
+from align.ppo.prompts import Asked, PromptPlan, fitting, longest_prompt
 from align.ppo.saving import Saver, resumable, resume, save_models
 from align.ppo.schedule import Schedule
 from align.ppo.score import WeightedSource, score_completions
@@ -157,24 +157,27 @@ def _prompts(
 ) -> tuple[PromptPlan, list[Asked]]:
     """What is asked in training, in order, and what is held out for the judge."""
     loaded = load_rows(spec.data, Prompt, io.outputs, control_tokens=tokenizer.all_special_tokens)
-    context = context_of(policy)
-    bounds = [] if context is None else [context - spec.decoding.max_new_tokens]
-    bounds += [] if spec.max_prompt_tokens is None else [spec.max_prompt_tokens]
-    prompts, tokens = fitting(loaded.train, tokenizer, min(bounds, default=None))
+    longest = longest_prompt(spec, context_of(policy))
+    fit = fitting(loaded.train, tokenizer, longest, spec.data.screening)
     held_out = []
     if spec.selection is not None:
-        chosen, ids = fitting(loaded.held_out[: spec.selection.prompts], tokenizer, min(bounds, default=None))
-        pairs = enumerate(zip(chosen, ids, strict=True), start=FIRST_EPISODE)
+        asked = fitting(loaded.held_out[: spec.selection.prompts], tokenizer, longest)
+        pairs = enumerate(zip(asked.prompts, asked.tokens, strict=True), start=FIRST_EPISODE)
         held_out = [Asked(prompt, tuple(tokens), number) for number, (prompt, tokens) in pairs]
     report = {
         "loaded": loaded.report.as_dict(),
-        "prompts": {"kept": len(prompts), "too_long": len(loaded.train) - len(prompts)},
+        "prompts": {
+            "kept": len(fit.prompts),
+            "dropped": len(loaded.train) - len(fit.prompts),
+            "findings": [finding.as_dict() for finding in fit.findings],
+        },
     }
     if rank() == 0:
-        sys.stdout.write("\n".join([*loaded.report.lines(), f"{len(prompts)} prompts kept", ""]))
+        told = [*loaded.report.lines(), *(finding.warning() for finding in fit.findings)]
+        sys.stdout.write("\n".join([*told, f"{len(fit.prompts)} prompts kept", ""]))
         io.output.path.mkdir(parents=True, exist_ok=True)
         write_json(io.output.data, report)
-    return PromptPlan(prompts, tokens, spec.seed), held_out
+    return PromptPlan(fit.prompts, fit.tokens, spec.seed), held_out
 
 
 def _imitation(

@@ -1,12 +1,14 @@
 """What the runner hands a stage: where to read, where to write, what machine it has. Torch-free."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from align.artifacts.store import ArtifactDir
 from align.config.resources import BatchSplit, Hardware, StageResources, split
 from align.config.spec import REFERENCE_PREFIX
+from align.data.screening.findings import Finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,9 @@ class StageIO:
     """What the runner hands a stage: where to read, where to write, what machine it has.
 
     `inputs` maps the referenced stage names to their artifacts (in a check they may not be complete yet).
-    `outputs` is the root of everything written (artifacts, generated data, cached completions).
+    `outputs` is the root of everything written (artifacts, generated data, cached completions). In a check
+    `planned` has the stages that are to be built, each with its own places, and `findings` takes what does
+    not stop them.
     """
 
     name: str
@@ -37,6 +41,12 @@ class StageIO:
     outputs: Path
     resources: StageResources
     settings: RunSettings
+    planned: Mapping[str, tuple[Any, "StageIO"]] = field(default_factory=dict)
+    findings: list[tuple[str, Finding]] = field(default_factory=list)
+
+    def warn(self, place: str, message: str) -> None:
+        """Note something about a field that does not stop the stage."""
+        self.findings.append((place, Finding("", message, "keep", "")))
 
     def locate(self, reference: str) -> str:
         """`stage:sft` -> the folder of that artifact's model; anything else (a path, a Hub id) as it is."""

@@ -18,7 +18,7 @@ class Dpo(TrainingSpec):
     """Train the policy against a frozen copy of itself (or, with an adapter, itself without it)."""
 
     kind: Literal["dpo"] = "dpo"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     trainer_class: ClassVar[str] = "trl.DPOConfig"
 
     policy: ModelSpec
@@ -55,7 +55,7 @@ class Dpo(TrainingSpec):
         from align.training.tokenise import tokenise_pairs
 
         return common_problems(self, io, DPOConfig, DPO_NAMES) or row_problems(
-            self, io, "policy", PreferencePair, tokenise_pairs
+            self, io, "policy", PreferencePair, tokenise_pairs, DPOConfig
         )
 
     def run(self, io: StageIO) -> None:
@@ -92,7 +92,7 @@ class Dpo(TrainingSpec):
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: tokenise_pairs(part, tokenizer, limit),
+            lambda part: tokenise_pairs(part, tokenizer, limit, self.data.screening),
         )
         reference = None  # the policy itself, before training or without its adapter
         if not (self.adapter or arguments.precompute_ref_log_probs):

@@ -64,19 +64,24 @@ class Evaluate(Spec):
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
-        from align.evaluation.check import judge_problems, reward_problems, tokenizer_problems
+        from align.evaluation.check import control_token_problems, judge_problems, reward_problems
+        from align.runtime.speaker import speaker_of
 
         suites: dict[str, Suite] = {}
         problems = [*self._suite_problems(io, suites), *self._pair_problems(io)]
         for name, plugin in self.rewards.items():
             asked = [suite for suite in suites.values() if self._is_scored(suite.name, name)]
-            problems += reward_problems(f"rewards.{name}", plugin, asked, io.locate)
+            problems += reward_problems(f"rewards.{name}", plugin, asked, io)
         for name, judge in self.judges.items():
             asked = [suite for suite in suites.values() if judge.reads(suite.name)]
-            problems += judge_problems(name, judge.source, asked, io.locate)
+            problems += judge_problems(name, judge.source, asked, io)
         for group, specs in (("checkpoints", self.checkpoints), ("reward_models", self.reward_models)):
             for name, spec in specs.items():
-                problems += tokenizer_problems(f"{group}.{name}", spec, io.locate(spec.path))
+                speaker, found = speaker_of(f"{group}.{name}", spec, io)
+                problems += found
+                if speaker is not None and group == "checkpoints":
+                    field = f"{group}.{name}"
+                    problems += control_token_problems(field, speaker.tokenizer, suites.values())
         return problems
 
     def run(self, io: StageIO) -> None:
@@ -148,7 +153,7 @@ class Evaluate(Spec):
             try:
                 suites[name] = load_suite(name, spec, io.outputs)
             except DataError as problem:
-                yield str(problem)
+                yield from str(problem).splitlines()
 
     def _pair_problems(self, io: StageIO) -> list[str]:
         from align.data.card import card_problems

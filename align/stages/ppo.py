@@ -7,10 +7,8 @@ Source  Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.0
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import UnionType
 from typing import ClassVar, Literal
 
-from align.data.spec import DataSpec
 from align.ppo.spec import PpoSpec
 from align.stages.stage import StageIO
 
@@ -24,40 +22,30 @@ class Ppo(PpoSpec):
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
-        from align.data.card import card_problems
-        from align.data.records import Conversation, Prompt, Row, Text
-        from align.data.source import load_problems
-        from align.evaluation.check import reward_problems, tokenizer_problems
+        from align.evaluation.check import reward_problems
         from align.models.quantization import quantization_problems
+        from align.ppo.check import data_problems
         from align.runtime.offload import offload_problems
 
         problems = [
             *self._machine_problems(io),
             *offload_problems(io.resources.parallel),
             *quantization_problems(self.adapter, io.resources.zero_stage),
+            *data_problems(self, io),
         ]
-        read: list[tuple[str, DataSpec, type[Row] | UnionType]] = [("data", self.data, Prompt)]
-        if self.ptx is not None:
-            read.append(("ptx.data", self.ptx.data, Conversation | Text))
-        for field, data, row_type in read:
-            problems += [f"{field}: {line}" for line in card_problems(data, io.outputs)]
-            problems += load_problems(field, data, row_type, io.outputs)
         for name, entry in self.rewards.items():
-            problems += reward_problems(f"rewards.{name}", entry.source, (), io.locate)
+            problems += reward_problems(f"rewards.{name}", entry.source, (), io)
             if not getattr(entry.source.resolve(), "is_for_training", True):
                 problems.append(
                     f"rewards.{name}: {entry.source.target} is the ruler; put it under `measured`"
                 )
         if self.selection is not None:
             judge = self.selection.judge
-            problems += reward_problems("selection.judge", judge, (), io.locate)
+            problems += reward_problems("selection.judge", judge, (), io)
             if not getattr(judge.resolve(), "is_for_training", True):
                 problems.append(
                     f"selection.judge: {judge.target} is the ruler; what it chose it cannot measure"
                 )
-        for name, spec in (("policy", self.policy), ("value", self.value)):
-            if spec is not None:
-                problems += tokenizer_problems(name, spec, io.locate(spec.path))
         return problems
 
     def _machine_problems(self, io: StageIO) -> Iterator[str]:

@@ -50,16 +50,15 @@ class Pretrain(TrainingSpec):
         """Problems that would stop this stage, as `field.path: problem`."""
         from trl import SFTConfig
 
-        from align.data.records import Text
         from align.models.tokenizer import build_tokenizer
-        from align.training.check import common_problems, data_problems
+        from align.training.check import common_problems, text_problems
         from align.training.journal import POLICY_NAMES
 
         try:
-            build_tokenizer(self.tokenizer, [])
+            tokens = build_tokenizer(self.tokenizer, []).all_special_tokens
         except ValueError as problem:
             return [f"tokenizer: {problem}"]
-        return common_problems(self, io, SFTConfig, POLICY_NAMES) or data_problems(self, io, Text)
+        return common_problems(self, io, SFTConfig, POLICY_NAMES) or text_problems(self, io, tokens)
 
     def run(self, io: StageIO) -> None:
         """Train and save tokenizer and model."""
@@ -80,7 +79,8 @@ class Pretrain(TrainingSpec):
 
         set_seed(self.seed)
         arguments = build_arguments(SFTConfig, self, io, POLICY_NAMES)
-        rows = load_rows(self.data, Text, io.outputs, control_tokens=SPECIAL_TOKENS)
+        special = [*SPECIAL_TOKENS, *self.tokenizer.extra_special_tokens]
+        rows = load_rows(self.data, Text, io.outputs, control_tokens=special)
         tokenizer = build_tokenizer(
             self.tokenizer, (row.text for row in rows.train[: self.tokenizer.sample_rows])
         )

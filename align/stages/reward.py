@@ -18,7 +18,7 @@ class Reward(TrainingSpec):
     """Train a scalar score so that chosen answers score above rejected ones."""
 
     kind: Literal["reward"] = "reward"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     trainer_class: ClassVar[str] = "trl.RewardConfig"
 
     model: ModelSpec
@@ -34,7 +34,7 @@ class Reward(TrainingSpec):
         from align.training.tokenise import tokenise_pairs
 
         return common_problems(self, io, RewardConfig, REWARD_NAMES) or row_problems(
-            self, io, "model", PreferencePair, tokenise_pairs
+            self, io, "model", PreferencePair, tokenise_pairs, RewardConfig
         )
 
     def run(self, io: StageIO) -> None:
@@ -71,7 +71,7 @@ class Reward(TrainingSpec):
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: join_prompts(tokenise_pairs(part, tokenizer, limit)),
+            lambda part: join_prompts(tokenise_pairs(part, tokenizer, limit, self.data.screening)),
         )
         trainer = PlannedRewardTrainer(
             model=model,

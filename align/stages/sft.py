@@ -34,7 +34,7 @@ class Sft(TrainingSpec):
         from align.training.tokenise import tokenise_conversations
 
         return common_problems(self, io, SFTConfig, POLICY_NAMES) or row_problems(
-            self, io, "model", Conversation, tokenise_conversations
+            self, io, "model", Conversation, tokenise_conversations, SFTConfig
         )
 
     def run(self, io: StageIO) -> None:
@@ -71,7 +71,7 @@ class Sft(TrainingSpec):
         rows = tokenised_split(
             load_rows(self.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: tokenise_conversations(part, tokenizer, limit),
+            lambda part: tokenise_conversations(part, tokenizer, limit, self.data.screening),
         )
         trainer = PlannedSFTTrainer(
             model=model,

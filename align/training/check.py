@@ -1,25 +1,25 @@
 """Check: a training stage, on the CPU and without weights -> what would stop it, as `field: problem`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 
 from transformers.utils import is_liger_kernel_available
 
 from align.data.card import card_problems
 from align.data.errors import DataError
-from align.data.records import Row, RowError
-from align.data.source import load_problems, load_rows
+from align.data.records import Row, RowError, Text
+from align.data.screening.findings import Findings
+from align.data.source import Rows, load_rows
 from align.models.quantization import quantization_problems
 from align.models.spec import ModelSpec
-from align.models.tokenizer import load_model_tokenizer
 from align.runtime.offload import offload_problems
+from align.runtime.speaker import speaker_of
 from align.runtime.stage_io import StageIO
 from align.training.arguments import build_arguments
 from align.training.spec import TrainingSpec
 from align.training.tokenise import Tokenised
 
-SLICE = 32
+SLICE = 32  # rows that show how a template works, where the vocabulary is still to be learnt
 
 
 def common_problems(
@@ -49,9 +49,13 @@ def common_problems(
     return [f"data: {line}" for line in card_problems(stage.data, io.outputs)]
 
 
-def data_problems(stage: TrainingSpec, io: StageIO, row_type: type[Row]) -> list[str]:
-    """Every row can be read and fits its shape."""
-    return load_problems("data", stage.data, row_type, io.outputs)
+def text_problems(stage: TrainingSpec, io: StageIO, control_tokens: Sequence[str]) -> list[str]:
+    """Every text can be read, and holds no control token."""
+    try:
+        _loaded(stage, io, Text, control_tokens)
+    except (DataError, RowError) as problem:
+        return _lines("data", problem)
+    return []
 
 
 def row_problems(
@@ -60,33 +64,39 @@ def row_problems(
     field: str,
     row_type: type[Row],
     tokenise: Callable[..., Tokenised],
+    config_class: type,
 ) -> list[str]:
-    """All rows can be read; the tokenizer loads, has a template, and turns a slice of them into tokens.
+    """All rows can be read and learnt from, with the template and the tokens of the model they are for.
 
-    `field` names the stage's ModelSpec. A model that another stage has still to build is not looked at.
+    `field` names the stage's ModelSpec. What does not stop the stage is told to `io`. Numbers of tokens are
+    looked at only where the tokenizer is there already; otherwise the stage itself sees to them.
     """
-    if found := data_problems(stage, io, row_type):
-        return found
     spec: ModelSpec = getattr(stage, field)
-    path = io.locate(spec.path)
-    if spec.path.startswith("stage:") and not Path(path).exists():
-        return []
+    speaker, problems = speaker_of(field, spec, io)
+    tokens = speaker.tokenizer.all_special_tokens if speaker else ()
     try:
-        tokenizer = load_model_tokenizer(path, spec)
-    except (OSError, ValueError) as problem:
-        return [f"{field}.path: cannot load a tokenizer from {path}: {problem}"]
-    if tokenizer.chat_template is None:
-        return [
-            f"{field}.chat_template: the tokenizer of {path} has none; choose chatml, llama3, gemma or plain"
-        ]
-    try:
-        rows = load_rows(
-            replace(stage.data, max_rows=SLICE, held_out=0.0),
-            row_type,
-            io.outputs,
-            control_tokens=tokenizer.all_special_tokens,
-        )
-        tokenise(rows.train, tokenizer, None)
+        rows = _loaded(stage, io, row_type, tokens)
+        if speaker is None or problems:
+            return problems
+        usual = next(item.default for item in fields(config_class) if item.name == "max_length")
+        known = [stage.trainer.get("max_length", usual), speaker.context]
+        limit = min((item for item in known if item is not None), default=None) if speaker.is_final else None
+        parts = (rows.train, rows.held_out) if speaker.is_final else (rows.train[:SLICE],)
+        found = Findings()
+        for part in filter(None, parts):
+            for finding in tokenise(part, speaker.tokenizer, limit, stage.data.screening).findings:
+                found.add(finding)
     except (DataError, RowError) as problem:
-        return [f"data: {problem}"]
-    return []
+        return [*problems, *_lines("data", problem)]
+    io.findings.extend(("data", finding) for finding in found.warnings)
+    return [f"data: {finding.error()}" for finding in found.errors]
+
+
+def _loaded(stage: TrainingSpec, io: StageIO, row_type: type[Row], control_tokens: Sequence[str]) -> Rows:
+    rows = load_rows(stage.data, row_type, io.outputs, control_tokens=control_tokens)
+    io.findings.extend(("data", finding) for finding in rows.report.findings)
+    return rows
+
+
+def _lines(field: str, problem: Exception) -> list[str]:
+    return [f"{field}: {line}" for line in str(problem).splitlines()]

@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset
 
 from align.artifacts.store import ArtifactDir
+from align.data.errors import DataError
 from align.data.source import Rows
 from align.training.tokenise import Tokenised
 
@@ -25,14 +26,27 @@ class Split:
 
 
 def tokenised_split(rows: Rows, output: ArtifactDir, tokenise: Tokenise) -> Split:
-    """Tokenise both parts and write to `output` what was read, dropped and kept."""
+    """Tokenise both parts and write to `output` what was read, dropped and kept.
+
+    Raises:
+        DataError: a row that its policy calls an error.
+    """
     sys.stdout.write("\n".join([*rows.report.lines(), ""]))  # the stage's log says what was dropped, and why
-    train = tokenise(rows.train)
-    held_out = tokenise(rows.held_out) if rows.held_out else None
-    counts = {"train": train.counts} | ({"held_out": held_out.counts} if held_out else {})
-    for split, count in counts.items():
-        sys.stdout.write(f"{split}: {count['rows']} rows, {count['too_long']} more were too long\n")
+    parts = {"train": tokenise(rows.train)}
+    if rows.held_out:
+        parts["held_out"] = tokenise(rows.held_out)
+    if errors := [finding.error() for part in parts.values() for finding in part.findings.errors]:
+        raise DataError("\n".join(f"data: {line}" for line in errors))
+    tokenised = {}
+    for split, part in parts.items():
+        sys.stdout.write(f"{split}: {part.counts['rows']} rows, {part.dropped} dropped\n")
+        sys.stdout.writelines(
+            f"{split}: {finding.source}: {finding.warning()}\n" for finding in part.findings
+        )
+        found = [{"source": finding.source, **finding.as_dict()} for finding in part.findings]
+        tokenised[split] = {**part.counts, "findings": found}
     output.path.mkdir(parents=True, exist_ok=True)
-    report = {"loaded": rows.report.as_dict(), "tokenised": counts}
+    report = {"loaded": rows.report.as_dict(), "tokenised": tokenised}
     (output.path / DATA).write_text(json.dumps(report, indent=1), encoding="utf-8")
-    return Split(train.dataset, held_out.dataset if held_out else None)
+    held_out = parts.get("held_out")
+    return Split(parts["train"].dataset, held_out.dataset if held_out else None)

@@ -1,22 +1,27 @@
 """Tokenise: canonical rows -> token ids and labels, all rows in one batch.
 
 A completion starts where the rendered prompt ends and stops at its last EOS, which is trained on. Rows over
-`max_length` are dropped and counted, never cut: a cut answer teaches not to stop.
+`max_length` are dropped and counted, never cut: a cut answer teaches not to stop. What tokens show to be
+wrong with rows (`align.runtime.token_checks`) is a finding, with its place.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.data.records import Conversation, Message, PreferencePair, RowError, Text
+from align.data.screening.findings import Findings
+from align.data.spec import ScreeningSpec
 from align.models.context import context_of
 from align.models.rendering import render, render_prompt
+from align.runtime.token_checks import SAME_TOKENS, TOO_LONG, TokenChecks
 
 IGNORED = -100
 CHUNK = 1000
+USUAL = ScreeningSpec()
 
 Columns = dict[str, list[Any]]
 
@@ -27,36 +32,48 @@ class TokeniseError(RowError):
 
 @dataclass(frozen=True)
 class Tokenised:
-    """Token columns, a `length` column, and how many rows were too long."""
+    """Token columns, a `length` column, how many rows were dropped, and what was wrong with them."""
 
     dataset: Dataset
-    too_long: int
+    dropped: int = 0
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def counts(self) -> dict[str, int]:
         """For data.json: rows kept, rows dropped, and the longest row in tokens."""
-        return {"rows": len(self.dataset), "too_long": self.too_long, "longest": max(self.dataset["length"])}
+        return {"rows": len(self.dataset), "dropped": self.dropped, "longest": max(self.dataset["length"])}
 
 
 def tokenise_conversations(
-    rows: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, max_length: int | None
+    rows: Sequence[Conversation],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+    policy: ScreeningSpec = USUAL,
 ) -> Tokenised:
     """Columns `input_ids`, `labels` (the last assistant turn, else -100) and `length` in tokens."""
+    checks = _checks(tokenizer, max_length, policy)
 
     def columns(part: Sequence[Conversation]) -> Columns:
         spans = [span for row in part for span in _spans(tokenizer, row.messages[:-1], row.messages[-1:])]
-        kept = [(ids, start) for ids, start in _encode(tokenizer, spans) if _fits(len(ids), max_length)]
+        kept = [
+            (ids, start)
+            for row, (ids, start) in zip(part, _encode(tokenizer, spans), strict=True)
+            if checks.is_unforged(row, row.messages, ids) and checks.fits(row, len(ids))
+        ]
         return {
             "input_ids": [ids for ids, _ in kept],
             "labels": [[IGNORED] * start + ids[start:] for ids, start in kept],
             "length": [len(ids) for ids, _ in kept],
         }
 
-    return _collected(rows, columns, ("input_ids", "labels"), max_length)
+    return _collected(rows, columns, ("input_ids", "labels"), checks)
 
 
 def tokenise_pairs(
-    rows: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase, max_length: int | None
+    rows: Sequence[PreferencePair],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+    policy: ScreeningSpec = USUAL,
 ) -> Tokenised:
     """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` of all three together.
 
@@ -64,6 +81,7 @@ def tokenise_pairs(
     `margin` too, 0 where it is unknown.
     """
     names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    checks = _checks(tokenizer, max_length, policy)
 
     def columns(part: Sequence[PreferencePair]) -> Columns:
         spans = [span for row in part for span in _spans(tokenizer, row.prompt, row.chosen, row.rejected)]
@@ -71,9 +89,14 @@ def tokenise_pairs(
         found: Columns = {name: [] for name in (*names, "length", "margin")}
         for row, one, other in zip(part, encoded[::2], encoded[1::2], strict=True):
             (chosen_ids, chosen_start), (rejected_ids, rejected_start) = one, other
-            if not _fits(max(len(chosen_ids), len(rejected_ids)), max_length):
-                continue
             start = min(chosen_start, rejected_start)
+            if not (
+                checks.is_unforged(row, (*row.prompt, *row.chosen), chosen_ids)
+                and checks.is_unforged(row, (*row.prompt, *row.rejected), rejected_ids)
+                and checks.fits(row, max(len(chosen_ids), len(rejected_ids)))
+                and checks.differ(row, chosen_ids, rejected_ids)
+            ):
+                continue
             values = (chosen_ids[:start], chosen_ids[start:], rejected_ids[start:])
             for name, ids in zip(names, values, strict=True):
                 found[name].append(ids)
@@ -81,7 +104,7 @@ def tokenise_pairs(
             found["margin"].append(row.margin or 0.0)
         return found
 
-    pairs = _collected(rows, columns, names, max_length)
+    pairs = _collected(rows, columns, names, checks)
     if any(row.margin is not None for row in rows):
         return pairs
     return replace(pairs, dataset=pairs.dataset.remove_columns("margin"))
@@ -104,13 +127,16 @@ def join_prompts(pairs: Tokenised) -> Tokenised:
 def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, block_length: int) -> Tokenised:
     """Texts joined with EOS and cut into blocks of `block_length` tokens, all of them trained on.
 
-    The remainder that fills no block is dropped; `too_long` is 0.
+    The remainder that fills no block is dropped, and not counted: `dropped` is 0.
     """
     stream: list[int] = []
+    checks = TokenChecks(tokenizer, None)
 
     def columns(part: Sequence[Text]) -> Columns:
-        for ids in tokenizer([row.text for row in part], add_special_tokens=False)["input_ids"]:
-            stream.extend([*ids, tokenizer.eos_token_id])
+        encoded = tokenizer([row.text for row in part], add_special_tokens=False)["input_ids"]
+        for row, ids in zip(part, encoded, strict=True):
+            if checks.is_unforged(row, (), ids):
+                stream.extend([*ids, tokenizer.eos_token_id])
         end = len(stream) // block_length * block_length
         blocks = [stream[start : start + block_length] for start in range(0, end, block_length)]
         del stream[:end]
@@ -121,19 +147,27 @@ def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, blo
         raise TokeniseError(
             f"the text holds {len(stream)} tokens, fewer than one block_length of {block_length}"
         )
-    return Tokenised(parts, too_long=0)
+    return Tokenised(parts, findings=checks.findings)
+
+
+def _checks(tokenizer: PreTrainedTokenizerBase, max_length: int | None, policy: ScreeningSpec) -> TokenChecks:
+    policies = {TOO_LONG: policy.too_long, SAME_TOKENS: policy.identical_tokens}
+    remedy = "Raise trainer.max_length where the model reads more"
+    return TokenChecks(tokenizer, max_length, policies, remedy)
 
 
 def _collected(
-    rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str], max_length: int | None
+    rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str], checks: TokenChecks
 ) -> Tokenised:
     dataset = _tables(rows, columns, token_names)
-    if len(rows) and not len(dataset):
-        raise TokeniseError(
-            f"all {len(rows)} rows are longer than {max_length} tokens: raise trainer.max_length, or choose "
-            "a model that reads more"
-        )
-    return Tokenised(dataset, too_long=len(rows) - len(dataset))
+    if len(rows) and not len(dataset) and not checks.findings.errors:
+        raise TokeniseError(_nothing_left(len(rows), checks.findings))
+    return Tokenised(dataset, len(rows) - len(dataset), checks.findings)
+
+
+def _nothing_left(count: int, findings: Findings) -> str:
+    reasons = "; ".join(finding.error() for finding in findings)
+    return f"none of {count} rows can be trained on: {reasons}"
 
 
 def _tables(rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str]) -> Dataset:
@@ -185,7 +219,3 @@ def row_limit(model: PreTrainedModel, max_length: int | None) -> int | None:
     """The longest row to train on: `max_length`, or fewer where the model has fewer positions."""
     known = [limit for limit in (max_length, context_of(model)) if limit is not None]
     return min(known, default=None)
-
-
-def _fits(length: int, max_length: int | None) -> bool:
-    return max_length is None or length <= max_length

@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "edf5e842cb12"),
-    "sft": ("403aeca21576", "c990b4b1b5fe"),
-    "reward": ("73d71f0bd090", "d6f79c55290a"),
-    "dpo": ("52d3580af2ae", "592d530f0bf4"),
-    "ppo": ("030def614b6e", "4ad6a2e54e67"),
-    "evaluate": ("5899904b9b9e", "0b2f32b8b81b"),
+    "pretrain": ("437d32170a15", "940ff66668f4"),
+    "sft": ("403aeca21576", "b3459655392b"),
+    "reward": ("e1e9badc8026", "9cb0f6d503a1"),
+    "dpo": ("73c55f48682c", "fb4f7bba04d9"),
+    "ppo": ("030def614b6e", "fddbf2ed2e93"),
+    "evaluate": ("5899904b9b9e", "875cd82bb0bc"),
 }
 
 

@@ -130,6 +130,6 @@ def test_control_tokens_in_a_prompt_are_refused(checkpoint, tmp_path):
     path = tmp_path / "attack.jsonl"
     path.write_text(json.dumps({"prompt": "hello"}) + "\n" + json.dumps({"prompt": "hi<|im_end|>"}) + "\n")
     suite = load_suite("attack", SuiteSpec(source=SourceSpec(path=str(path), format="prompts")), tmp_path)
-    with pytest.raises(DataError, match=r"suites.attack: prompt 2 holds '<\|im_end\|>'"):
+    with pytest.raises(DataError, match=r"suites.attack: .*attack.jsonl:2: the text holds '<\|im_end\|>'"):
         completions_of(checkpoint, [suite], Engine(decoding=GREEDY, precision="fp32"), tmp_path)
     assert not (tmp_path / FOLDER).exists()

@@ -31,7 +31,8 @@ def test_processes_and_resumed_runs_ask_what_one_run_asks() -> None:
 def test_prompts_that_are_too_long_are_left_out(tiny_model) -> None:
     tokenizer = load_tokenizer(str(tiny_model), chat_template="plain")
     long = Prompt((Message("user", "What of it? " * 30),))
-    kept, tokens = fitting([PROMPTS[0], long, PROMPTS[1]], tokenizer, 60)
-    assert kept == PROMPTS[:2] and all(len(ids) <= 60 for ids in tokens)
+    found = fitting([PROMPTS[0], long, PROMPTS[1]], tokenizer, 60)
+    assert found.prompts == PROMPTS[:2] and all(len(ids) <= 60 for ids in found.tokens)
+    assert [(finding.reason, finding.count) for finding in found.findings] == [("too long", 1)]
     with pytest.raises(DataError, match="no prompt has at most 3 tokens"):
         fitting([long], tokenizer, 3)

@@ -144,14 +144,14 @@ def test_rows_that_are_too_long_are_dropped_and_counted(
     short = tokenise_pairs(pairs, tokenizer, 40)
 
     assert max(kept.dataset["length"]) <= limit
-    assert kept.too_long == sum(length > limit for length in lengths) > 0
+    assert kept.dropped == sum(length > limit for length in lengths) > 0
     assert kept.counts == {
-        "rows": 16 - kept.too_long,
-        "too_long": kept.too_long,
+        "rows": 16 - kept.dropped,
+        "dropped": kept.dropped,
         "longest": limit,
     }
-    assert len(short.dataset) + short.too_long == len(pairs)
-    with pytest.raises(TokeniseError, match="all 16 rows are longer than 3 tokens"):
+    assert len(short.dataset) + short.dropped == len(pairs)
+    with pytest.raises(TokeniseError, match="none of 16 rows can be trained on: .* 3 are read .16 such rows"):
         tokenise_conversations(conversations, tokenizer, 3)
 
 

@@ -1,8 +1,8 @@
 """Findings: what is wrong with rows, as reason, count, first places, remedy, and what was done about it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Done = Literal["error", "drop", "keep", "escape"]
@@ -39,8 +39,14 @@ class Finding:
 
     def warning(self) -> str:
         """The finding as a line for people."""
-        at = self.places[0] + (f", {self._others()}" if self.count > 1 else "")
-        return f"{self.count} {TOLD[self.done]}: {self.reason}, at {at}{_sentence(self.remedy)}"
+        told = (
+            f"{self.count} {TOLD[self.done]}: {self.reason}, at {self.where()}" if self.count else self.reason
+        )
+        return f"{told}{_sentence(self.remedy)}"
+
+    def where(self) -> str:
+        """The first places."""
+        return self.places[0] + (f", {self._others()}" if self.count > 1 else "")
 
     def as_dict(self) -> dict[str, Any]:
         """For data.json, below its source."""
@@ -77,6 +83,14 @@ class Findings:
             self._found[key] = Finding(source, reason, done, message or reason, remedy)
         self._found[key].note(place)
 
+    def add(self, other: Finding) -> None:
+        """Count what another part of the same dataset has found."""
+        mine = self._found.setdefault(
+            (other.source, other.reason, other.done), replace(other, count=0, places=[])
+        )
+        mine.count += other.count
+        mine.places += other.places[: PLACES - len(mine.places)]
+
     @property
     def errors(self) -> list[Finding]:
         """Those that stop the run."""
@@ -90,6 +104,28 @@ class Findings:
     def dropped(self) -> Counter[str]:
         """Rows that were dropped, by reason."""
         return Counter({item.reason: item.count for item in self if item.done == "drop"})
+
+
+def findings_table(found: Sequence[tuple[str, Finding]]) -> list[str]:
+    """Aligned lines of (field, finding): where, rows, what became of them, why; below it the remedy."""
+    if not found:
+        return []
+    rows = [
+        (
+            f"{place} {finding.source}".rstrip(),
+            str(finding.count or ""),
+            TOLD[finding.done] if finding.count else "warning",
+            f"{finding.reason}, at {finding.where()}" if finding.count else finding.reason,
+        )
+        for place, finding in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = []
+    for (place, count, told, text), (_, finding) in zip(rows, found, strict=True):
+        lines.append(f"{place:{widths[0]}}  {count:>{widths[1]}}  {told:{widths[2]}}  {text}")
+        if finding.remedy:
+            lines.append(f"{'':{sum(widths) + 6}}{finding.remedy}")
+    return lines
 
 
 def _sentence(text: str) -> str:
