@@ -164,6 +164,7 @@ LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=
 @pytest.fixture
 def pair(toy, outputs: Path) -> Iterator[tuple["subprocess.Popen[str]", "subprocess.Popen[str]"]]:
     """Two hosts in the middle of a long stage."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background would hand on "ignore"
     port = free_port()
     with started(toy, outputs, 0, port, *LONG) as first, started(toy, outputs, 1, port, *LONG) as second:
         deadline = time.monotonic() + PATIENCE
@@ -212,6 +213,20 @@ def test_an_interrupt_of_one_host_ends_all(pair, outputs: Path) -> None:
         path for path in outputs.glob("artifacts/sft-*/status.json") if '"failed"' in path.read_text()
     )
     assert "interrupted" in json.loads(status.read_text())["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1], ids=["host 0", "host 1"])
+def test_a_signal_to_one_host_saves_and_ends_all(pair, outputs: Path, asked: int) -> None:
+    pair[asked].send_signal(signal.SIGTERM)
+    for process in pair:
+        code, output, errors = ended(process)
+        assert code == 75, errors + output
+        assert "stopped by" in errors, errors
+    (sft,) = outputs.glob("artifacts/sft-*/checkpoints")
+    (checkpoint,) = sft.iterdir()
+    assert (checkpoint / "manifest.json").exists()
+    assert json.loads((sft.parent / "status.json").read_text())["state"] != "complete"
 
 
 def is_rank(pid: int) -> bool:
