@@ -57,6 +57,11 @@ class ArtifactDir:
         return self.path / "data.json"
 
     @property
+    def languages(self) -> Path:
+        """What each language of the data costs in tokens."""
+        return self.path / "languages.json"
+
+    @property
     def metrics(self) -> Path:
         """One JSON line per logged step."""
         return self.path / "metrics.jsonl"

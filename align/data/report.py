@@ -101,6 +101,11 @@ class Report:
         """What is wrong with rows, source by source."""
         return [finding for source in self.sources.values() for finding in source.findings]
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that the cards of all sources name."""
+        return tuple(sorted({tag for source in self.sources.values() for tag in source.standing.languages}))
+
     def as_dict(self) -> dict[str, Any]:
         """For lineage and logs."""
         return {

@@ -18,6 +18,7 @@ from align.data.errors import DataError
 from align.data.spec import SourceSpec
 
 Verdict = Literal["verified", "no card", "overridden"]
+EXPECTED = ("en", "ko")  # languages of data that no card tells of
 REMEDY = (
     "fetch the version that the card describes, bring the card up to date (scripts/describe_data.py), or set "
     "allow_unverified: true on the source, which goes on record"
@@ -26,10 +27,14 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Standing:
-    """What a source's card was found to be worth; `problems` are those that were overridden."""
+    """What a source's card was found to be worth; `problems` are those that were overridden.
+
+    `languages` are those that the card names, or that people here expect.
+    """
 
     verdict: Verdict
     problems: tuple[str, ...] = ()
+    languages: tuple[str, ...] = EXPECTED
 
 
 def standing_of(name: str, source: SourceSpec, digest: str | None, outputs: Path) -> Standing:
@@ -49,11 +54,11 @@ def standing_of(name: str, source: SourceSpec, digest: str | None, outputs: Path
     """
     if source.card is None:
         return Standing("no card")
-    if source.allow_unverified:
-        found = source_problems(name, source, source.card, outputs)
-        return Standing("overridden", tuple(found)) if found else Standing("verified")
+    if source.allow_unverified and (found := source_problems(name, source, source.card, outputs)):
+        return Standing("overridden", tuple(found))
     path = card_path(source, source.card, outputs)
-    facts = read_card(path).align
+    card = read_card(path)
+    facts = card.align
     if source.hub is not None:
         found = pinned_problems(facts, source.hub)
     elif digest in {stated.sha256 for stated in facts.files}:
@@ -62,7 +67,7 @@ def standing_of(name: str, source: SourceSpec, digest: str | None, outputs: Path
         found = [f"files: none has the sha256 of {source.path}, which is {digest}"]
     if found:
         raise DataError(f"sources.{name}: {path}: align.{'; align.'.join(found)}. To go on, {REMEDY}")
-    return Standing("verified")
+    return Standing("verified", languages=tuple(card.language))
 
 
 def warning(name: str, card: str | None, verdict: str | None, problems: tuple[str, ...]) -> str | None:

@@ -86,8 +86,7 @@ def fitting(
     checks = TokenChecks(
         tokenizer, longest, {TOO_LONG: policy.too_long}, "raise max_prompt_tokens where the model reads more"
     )
-    texts = [render_prompt(tokenizer, [turn.as_dict() for turn in prompt.messages]) for prompt in prompts]
-    tokens: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    tokens = _encoded(prompts, tokenizer)
     kept = [
         row
         for row, (prompt, ids) in enumerate(zip(prompts, tokens, strict=True))
@@ -99,3 +98,14 @@ def fitting(
         shortest = min(map(len, tokens), default=0)
         raise DataError(f"data: no prompt has at most {longest} tokens; the shortest has {shortest}")
     return Fitting([prompts[row] for row in kept], [tokens[row] for row in kept], checks.findings)
+
+
+def too_long(prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, longest: int | None) -> int:
+    """How many prompts have more than `longest` tokens."""
+    return sum(longest is not None and len(ids) > longest for ids in _encoded(prompts, tokenizer))
+
+
+def _encoded(prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    texts = [render_prompt(tokenizer, [turn.as_dict() for turn in prompt.messages]) for prompt in prompts]
+    found: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    return found

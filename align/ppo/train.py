@@ -15,6 +15,7 @@ from align.artifacts.durable import write_json
 from align.config.plugin import PluginSpec
 from align.config.resources import AUTO_TOKENS
 from align.data.errors import DataError
+from align.data.language_report import report_languages
 from align.data.records import Conversation, Prompt, Text
 from align.data.source import load_rows
 from align.data.spec import DataSpec
@@ -27,7 +28,7 @@ from align.ppo.journal import Journal
 from align.ppo.kl import AdaptiveKl, Controller, FixedKl
 from align.ppo.loop import Loop, LoopSettings
 from align.ppo.models import Models, build_models, holding_of, load_base, shares_base
-from align.ppo.prompts import Asked, PromptPlan, fitting, longest_prompt
+from align.ppo.prompts import Asked, PromptPlan, fitting, longest_prompt, too_long
 from align.ppo.saving import Saver, resumable, resume, save_models
 from align.ppo.schedule import Schedule
 from align.ppo.score import WeightedSource, score_completions
@@ -177,6 +178,9 @@ def _prompts(
         sys.stdout.write("\n".join([*told, f"{len(fit.prompts)} prompts kept", ""]))
         io.output.path.mkdir(parents=True, exist_ok=True)
         write_json(io.output.data, report)
+        report_languages(
+            loaded, tokenizer, io.output.languages, lambda part: too_long(part, tokenizer, longest)
+        )
     return PromptPlan(fit.prompts, fit.tokens, spec.seed), held_out
 
 

@@ -93,6 +93,7 @@ class Dpo(TrainingSpec):
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
             lambda part: tokenise_pairs(part, tokenizer, limit, self.data.screening),
+            tokenizer,
         )
         reference = None  # the policy itself, before training or without its adapter
         if not (self.adapter or arguments.precompute_ref_log_probs):

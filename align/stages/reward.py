@@ -72,6 +72,7 @@ class Reward(TrainingSpec):
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
             lambda part: join_prompts(tokenise_pairs(part, tokenizer, limit, self.data.screening)),
+            tokenizer,
         )
         trainer = PlannedRewardTrainer(
             model=model,

@@ -72,6 +72,7 @@ class Sft(TrainingSpec):
             load_rows(self.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
             lambda part: tokenise_conversations(part, tokenizer, limit, self.data.screening),
+            tokenizer,
         )
         trainer = PlannedSFTTrainer(
             model=model,

@@ -1,4 +1,7 @@
-"""Rows: a data specification -> tokenised training and held-out rows, with data.json for the lineage."""
+"""Rows: a data specification -> tokenised training and held-out rows.
+
+Writes  data.json for the lineage, languages.json
+"""
 
 import json
 import sys
@@ -7,11 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
 
 from align.artifacts.store import ArtifactDir
 from align.data.errors import DataError
+from align.data.language_report import report_languages
+from align.data.records import Text
 from align.data.source import Rows
-from align.training.tokenise import Tokenised
+from align.runtime.processes import rank
+from align.runtime.token_checks import TOO_LONG
+from align.training.tokenise import Tokenised, TokeniseError
 
 DATA = "data.json"
 Tokenise = Callable[[Sequence[Any]], Tokenised]
@@ -25,8 +33,10 @@ class Split:
     held_out: Dataset | None
 
 
-def tokenised_split(rows: Rows, output: ArtifactDir, tokenise: Tokenise) -> Split:
-    """Tokenise both parts and write to `output` what was read, dropped and kept.
+def tokenised_split(
+    rows: Rows, output: ArtifactDir, tokenise: Tokenise, tokenizer: PreTrainedTokenizerBase
+) -> Split:
+    """Tokenise both parts and write to `output` what was read, dropped and kept, and what languages cost.
 
     Raises:
         DataError: a row that its policy calls an error.
@@ -48,5 +58,17 @@ def tokenised_split(rows: Rows, output: ArtifactDir, tokenise: Tokenise) -> Spli
     output.path.mkdir(parents=True, exist_ok=True)
     report = {"loaded": rows.report.as_dict(), "tokenised": tokenised}
     (output.path / DATA).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    if rank() == 0:
+        is_text = isinstance(rows.train[0], Text)  # which is cut into blocks, whatever its length
+        too_long = None if is_text else lambda part: _too_long(part, tokenise)
+        report_languages(rows, tokenizer, output.languages, too_long)
     held_out = parts.get("held_out")
     return Split(parts["train"].dataset, held_out.dataset if held_out else None)
+
+
+def _too_long(rows: Sequence[Any], tokenise: Tokenise) -> int:
+    try:
+        findings = tokenise(rows).findings
+    except TokeniseError:  # none of these fits, though others did
+        return len(rows)
+    return sum(finding.count for finding in findings if finding.reason == TOO_LONG)

@@ -60,6 +60,8 @@ def test_data_that_nobody_vouches_for_is_told_at_the_end_and_in_the_lineage(toy,
     assert lineage["data"]["loaded"]["sources"]["toy"]["card_check"] == "no card"
     log = (finished / "runs" / "chain" / "dpo" / "log" / "rank-0.txt").read_text()
     assert "WARNING: toy: no data card" in log
+    costs = json.loads((finished / "runs" / "chain" / "dpo" / "languages.json").read_text())["languages"]
+    assert list(costs) == ["en"] and f"language en: {costs['en']['rows']} rows looked at" in log
 
 
 def test_a_changed_stage_runs_with_what_depends_on_it_and_nothing_else(toy, finished: Path) -> None:
