@@ -61,6 +61,11 @@ class StageFacts:
         return _json(self.folder.evaluation)
 
     @cached_property
+    def leaderboards(self) -> dict[str, Any] | None:
+        """leaderboards.json: who beats whom according to which judge."""
+        return _json(self.folder.path / "leaderboards.json")
+
+    @cached_property
     def data(self) -> dict[str, Any] | None:
         """What it read, source by source."""
         return _json(self.folder.data)

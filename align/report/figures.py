@@ -65,6 +65,7 @@ class Series:
     dash: str = "solid"
     mode: str = "lines"
     symbol: str = "circle"
+    size: int = 6
     is_named: bool = True
 
 
@@ -108,7 +109,7 @@ def line_chart(
                 name=item.name,
                 mode=item.mode,
                 line={"color": colour, "width": 2, "dash": item.dash},
-                marker={"color": colour, "size": 6, "opacity": 0.8, "symbol": item.symbol},
+                marker={"color": colour, "size": item.size, "opacity": 0.8, "symbol": item.symbol},
                 showlegend=item.is_named,
                 hovertemplate="%{y:.4g}",
             )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Form = Literal["log", "linear"]
 FORMULAS: dict[Form, str] = {"log": "R(d) = d (α − β log d)", "linear": "R(d) = d (α − β d)"}
 ENOUGH = 8  # points, for two numbers to be fitted
+WINDOW = 5  # gains, in the order of their distances, whose mean is looked at
 TIE = 0.01  # of explained variance: the paper's form for RL is preferred unless the other is clearly better
 
 
@@ -22,13 +23,15 @@ TIE = 0.01  # of explained variance: the paper's form for RL is preferred unless
 class Fit:
     """R(d), fitted by least squares; `explained` is the share of the variance (R²), below 0 for a bad fit.
 
-    `peak` is the distance d in sqrt(nats) at which the curve is highest; None where it rises for ever.
+    `reach` is the largest distance that was fitted, `peak` the one at which the curve is highest, both in
+    sqrt(nats); None where it rises for ever.
     """
 
     form: Form
     alpha: float
     beta: float
     explained: float
+    reach: float
     peak: float | None
 
     def __call__(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,17 +48,33 @@ class Fit:
 def fit(distances: Sequence[float], gains: Sequence[float]) -> Fit | None:
     """The better of the two forms; None where there are too few points or they do not spread.
 
+    Once a score is below its start for good, it runs into its floor, which the forms do not know: what comes
+    after is left out, unless hardly anything would be left.
+
     Args:
         distances: sqrt(KL) from the initial policy, in sqrt(nats). (N,)
         gains: what was scored there, less what was scored at the start. (N,)
     """
     d, y = np.asarray(distances, dtype=np.float64), np.asarray(gains, dtype=np.float64)
-    kept = (d > 0) & np.isfinite(y)
-    d, y = d[kept], y[kept]
+    kept = np.isfinite(y)
+    order = np.argsort(d[kept], kind="stable")
+    d, y = d[kept][order], y[kept][order]
+    last = _last_above_start(y)
+    d, y = (d[:last], y[:last]) if last >= ENOUGH else (d, y)
+    d, y = d[d > 0], y[d > 0]
     if len(d) < ENOUGH or np.ptp(d) <= 0 or np.ptp(y) <= 0:
         return None
     paper, other = _fit("log", d, y), _fit("linear", d, y)
     return other if other.explained > paper.explained + TIE else paper
+
+
+def _last_above_start(gains: NDArray[np.float64]) -> int:
+    """How many gains there are until the mean of WINDOW of them is below 0 and stays there."""
+    if len(gains) < WINDOW:
+        return len(gains)
+    means = np.convolve(gains, np.ones(WINDOW) / WINDOW, mode="valid")
+    above = np.flatnonzero(means >= 0)
+    return int(above[-1]) + WINDOW if len(above) else 0
 
 
 def _basis(form: Form, d: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,7 +88,7 @@ def _fit(form: Form, d: NDArray[np.float64], y: NDArray[np.float64]) -> Fit:
     beta = -float(bent)
     residual = float(np.sum((y - design @ np.array([alpha, bent])) ** 2))
     explained = 1 - residual / float(np.sum((y - y.mean()) ** 2))
-    return Fit(form, float(alpha), beta, explained, _peak(form, float(alpha), beta))
+    return Fit(form, float(alpha), beta, explained, float(d[-1]), _peak(form, float(alpha), beta))
 
 
 def _peak(form: Form, alpha: float, beta: float) -> float | None:

@@ -69,6 +69,4 @@ def _time_tile(facts: Facts) -> Tile:
     built = sum(stage.built_in for stage in facts.stages)
     last = next((stage.lineage for stage in reversed(facts.stages) if stage.lineage), None) or {}
     machine = last.get("hardware", {}).get("name", "")
-    return Tile(
-        "time", brief(built), f"to build it all, {brief(spent)} in this run; {machine}".rstrip("; ")
-    )
+    return Tile("time", brief(built), f"to build it all, {brief(spent)} in this run; {machine}".rstrip("; "))

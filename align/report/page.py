@@ -16,7 +16,8 @@ from align.report.collect import Facts
 from align.report.length import length
 from align.report.overview import alarms, overview
 from align.report.provenance import data, lineage, models, pipeline, require_stages
-from align.report.results import reward_models, suites, win_rates
+from align.report.rankings import leaderboard, win_rates
+from align.report.results import reward_models, suites
 from align.report.section import Section
 from align.report.timing import cost, time
 from align.report.training import curves, entropy, kl, overoptimisation
@@ -24,8 +25,8 @@ from align.report.training import curves, entropy, kl, overoptimisation
 Builder = Callable[[Facts], Iterator[Section]]
 # In the order of the page; a section yields nothing where its data is not there.
 SECTIONS: tuple[Builder, ...] = (
-    overview, alarms, pipeline, models, suites, win_rates, reward_models, overoptimisation, length, answers,
-    curves, entropy, kl, time, cost, data, lineage,
+    overview, alarms, pipeline, models, suites, win_rates, leaderboard, reward_models, overoptimisation,
+    length, answers, curves, entropy, kl, time, cost, data, lineage,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Results: what the evaluation measured -> scores by suite, win rates, reward models."""
+"""Results: what the evaluation measured -> scores by suite, and of reward models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from align.evaluation.rows import ACCURACY, ENDED, LENGTH, MARGIN, win_rate_part
 from align.report.collect import Facts, StageFacts
 from align.report.figures import SYMBOLS, Chart, Table, colour_of, encoded
 from align.report.section import Block, Section, charts, folded, table
-from align.report.words import TOO_FEW, interval, is_decided, number, share
+from align.report.words import TOO_FEW, interval, number, share
 
 Row = Mapping[str, Any]
 PAIRS = "held_out_pairs"
@@ -48,22 +48,6 @@ def suites(facts: Facts) -> Iterator[Section]:
         blocks.append(folded(_suite_table([row for row in rows if row["suite"] == group]), group))
     lead = f"Means with 95 % intervals over prompts.{_decoding(facts)}"
     yield Section("suites", "Results by suite", lead, blocks)
-
-
-def win_rates(facts: Facts) -> Iterator[Section]:
-    """Who beats whom on the same prompts: a matrix per suite and judge."""
-    found = [row for row in rows_of(facts) if win_rate_parts(row["metric"]) and "/" not in row["suite"]]
-    if not found:
-        return
-    drawn: list[Chart] = []
-    for suite, judge in dict.fromkeys((row["suite"], _parts(row)[0]) for row in found):
-        own = [row for row in found if (row["suite"], _parts(row)[0]) == (suite, judge)]
-        drawn.append(_matrix(suite, judge, own, len(drawn)))
-    lead = (
-        "Share of prompts on which the row's answer is better than the column's, ties half. Where the 95 % "
-        "interval holds 50 %, or prompts are too few, nobody is called the winner."
-    )
-    yield Section("win-rates", "Win rates", lead, [charts(drawn)])
 
 
 def reward_models(facts: Facts) -> Iterator[Section]:
@@ -187,64 +171,3 @@ def _dot_chart(metric: str, rows: Sequence[Row]) -> Chart:
 def _reach(row: Row, bound: str) -> float:
     """Length of an error bar; none where prompts are too few for an interval."""
     return abs(row[bound] - row["value"]) if row["low"] is not None and row["n"] >= TOO_FEW else 0.0
-
-
-def _matrix(suite: str, judge: str, rows: Sequence[Row], place: int) -> Chart:
-    names = list(dict.fromkeys(name for row in rows for name in (_parts(row)[1], row["checkpoint"])))
-    cells: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        winner, loser = row["checkpoint"], _parts(row)[1]
-        cells[winner, loser] = row
-        cells.setdefault((loser, winner), _turned(row))
-    values = [[_percent(cells.get((up, across))) for across in names] for up in names]
-    texts = [[_label(cells.get((up, across))) for across in names] for up in names]
-    figure = go.Figure(
-        go.Heatmap(
-            x=names, y=names, z=values, text=texts, texttemplate="%{text}", zmin=0, zmax=100, showscale=False,
-            colorscale=[[0, "#d98a55"], [0.5, "#f4f4f2"], [1, "#5aa2cf"]], xgap=3, ygap=3,
-            textfont={"color": "#15181c"}, hoverongaps=False,
-            hovertemplate="%{y} over %{x}: %{text}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_xaxes(title_text="over", side="bottom", showgrid=False)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    lines = tuple(
-        (row["checkpoint"], _parts(row)[1], interval(row, is_share=True), _verdict(row), number(row["n"]))
-        for row in rows
-    )
-    headers = ("checkpoint", "over", "win rate [95 %]", "winner", "prompts")
-    title = f"{suite}, judged by {judge}"
-    note = "No clear winner: shown in brackets." if any(not is_decided(row) for row in rows) else ""
-    return Chart(
-        f"matrix-{place}", title, encoded(figure), Table(headers, lines), note, 110 + 44 * len(names)
-    )
-
-
-def _turned(row: Row) -> Row:
-    """The same comparison, seen from the other side."""
-    low, high = row["low"], row["high"]
-    return {
-        **row,
-        "value": 1 - row["value"],
-        "low": None if high is None else 1 - high,
-        "high": None if low is None else 1 - low,
-    }
-
-
-def _percent(row: Row | None) -> float | None:
-    return None if row is None else 100 * row["value"]
-
-
-def _label(row: Row | None) -> str:
-    if row is None:
-        return ""
-    text = f"{100 * row['value']:.0f} %"
-    return text if is_decided(row) else f"({text})"
-
-
-def _verdict(row: Row) -> str:
-    if row["n"] < TOO_FEW:
-        return "too few prompts"
-    if not is_decided(row):
-        return "no clear winner"
-    return row["checkpoint"] if row["value"] > 0.5 else _parts(row)[1]

@@ -161,7 +161,7 @@ def _against_distance(stage: StageFacts) -> Chart | None:
         gains = [value - values[0] for value in values]
         series.append(Series(name, distances, gains, colour, mode="markers"))
         if line := fit(distances, gains):
-            series.append(_fitted(name, line, distances, colour))
+            series += _fitted(name, line, colour)
             told.append(f"{name}: {_told(line, max(distances))}")
     if not series:
         return None
@@ -177,15 +177,21 @@ def _against_distance(stage: StageFacts) -> Chart | None:
     )  # fmt: skip
 
 
-def _fitted(name: str, line: Fit, distances: Sequence[float], colour: str) -> Series:
-    grid = np.linspace(1e-3, max(distances), 60)
-    return Series(f"{name}, fitted", grid.tolist(), line(grid).tolist(), colour)
+def _fitted(name: str, line: Fit, colour: str) -> Iterator[Series]:
+    """The curve over what it was fitted to, and a star at its peak."""
+    grid = np.linspace(1e-3, line.reach, 60)
+    yield Series(f"{name}, fitted", grid.tolist(), line(grid).tolist(), colour)
+    if line.peak is not None and grid[0] < line.peak <= line.reach:
+        top = line(np.array([line.peak])).tolist()
+        yield Series(f"{name}, fitted peak", [line.peak], top, colour, mode="markers", symbol="star", size=14)
 
 
 def _told(line: Fit, reached: float) -> str:
     words = f"{line.formula}, α = {fixed(line.alpha)}, β = {fixed(line.beta)}, R² = {fixed(line.explained)}"
+    if line.reach < reached:
+        words += f" (fitted up to d = {number(line.reach)}, from where it stays below its start)"
     if line.peak is None:
         return f"{words}, no peak"
-    if line.peak > reached:
+    if line.peak > line.reach:
         return f"{words}, fitted peak beyond what was reached"
     return f"{words}, fitted peak at d = {number(line.peak)} (a KL of {number(line.peak**2)} nats)"

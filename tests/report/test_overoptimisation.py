@@ -37,6 +37,13 @@ def test_noise_moves_the_peak_little() -> None:
     assert 0.9 < found.explained < 1
 
 
+def test_a_floor_that_is_hit_later_does_not_move_the_peak() -> None:
+    d = np.linspace(0.05, 20, 200)
+    found = fit(d, np.maximum(d * (1.0 - 0.5 * np.log(d)), -1.0))
+    assert found is not None and found.peak == pytest.approx(math.e, rel=0.02)
+    assert found.reach == pytest.approx(math.e**2, abs=0.4)  # where the curve is back at its start
+
+
 def test_what_only_rises_has_no_peak() -> None:
     d = np.linspace(0.05, 6, 50)
     found = fit(d, d * (0.5 + 0.2 * np.log(d)))
