@@ -63,7 +63,7 @@ class StageFacts:
     @cached_property
     def leaderboards(self) -> dict[str, Any] | None:
         """leaderboards.json: who beats whom according to which judge."""
-        return _json(self.folder.path / "leaderboards.json")
+        return _json(self.folder.leaderboards)
 
     @cached_property
     def data(self) -> dict[str, Any] | None:

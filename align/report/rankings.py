@@ -182,12 +182,16 @@ def _standing(board: Board) -> Table:
     rows = tuple(
         (
             number(item["rank"]), item["checkpoint"],
-            "–" if item["strength"] is None else interval({**item, "value": item["strength"], "n": board["prompts"]}),
+            _strength(item, board["prompts"]),
             "–" if item["win_rate"] is None else share(item["win_rate"]),
         )
         for item in board["checkpoints"]
     )  # fmt: skip
     return Table(("rank", "checkpoint", "strength [95 %]", "mean win rate"), rows)
+
+
+def _strength(item: Mapping[str, Any], prompts: int) -> str:
+    return "–" if item["strength"] is None else interval({**item, "value": item["strength"], "n": prompts})
 
 
 def _distrust(board: Board) -> str:

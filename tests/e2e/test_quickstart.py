@@ -1,6 +1,7 @@
 """The quickstart on a slice: six stages, the evaluation table, and nothing to do the second time."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,10 @@ SLICE = (
     "experiment=quickstart", "limits.steps=3", "limits.rows=64", "logging.every_steps=1",
     "stages.evaluate.decoding.max_new_tokens=8", "stages.evaluate.resamples=50",
 )  # fmt: skip
+SECTIONS = [
+    "overview", "pipeline", "suites", "win-rates", "leaderboard", "reward-models", "over-optimisation", "length",
+    "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
+]  # fmt: skip
 STAGES = ["pretrain", "sft", "reward", "dpo", "ppo", "evaluate"]
 
 
@@ -49,6 +54,12 @@ def test_every_stage_ran_and_the_table_is_printed(finished: tuple[Path, str]) ->
         row["metric"] for row in rows if row["checkpoint"] == "ppo"
     }
     assert all(set(row) == {"checkpoint", "suite", "metric", "value", "low", "high", "n"} for row in rows)
+
+
+def test_the_report_has_every_section(finished: tuple[Path, str]) -> None:
+    page = (finished[0] / "runs" / "first" / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r'<section id="([a-z-]+)"', page) == SECTIONS
+    assert len(page) < 8e6
 
 
 def test_ppo_and_dpo_share_their_sft_and_ppo_keeps_its_value_model(finished: tuple[Path, str]) -> None:

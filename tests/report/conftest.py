@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -111,6 +112,7 @@ def _optimise(artifact: ArtifactDir, log: MetricsLog) -> None:
 
 
 def _evaluate(artifact: ArtifactDir) -> None:
+    from align.evaluation.judging import Judgement, write_leaderboards
     from align.evaluation.measure import Answers, measure
     from align.evaluation.record import write_evaluation, write_samples
     from align.evaluation.suite import Suite
@@ -134,7 +136,21 @@ def _evaluate(artifact: ArtifactDir) -> None:
     compare = {"sft": ("base",), "dpo": ("sft",), "ppo": ("sft", "dpo")}
     rows = list(measure(suite, found, compare, resamples=100, seed=0))
     write_samples(artifact, [suite], {"held_out": found})
+    judgement = Judgement([_judged(suite, found, *pair) for pair in combinations(CHECKPOINTS, 2)], {})
+    write_leaderboards(artifact, [suite], {"held_out": found}, judgement, resamples=100, seed=0)
     write_evaluation(artifact, [suite], rows, {"decoding": {"temperature": 1.0}})
+
+
+def _judged(suite: Any, found: Mapping[str, Any], baseline: str, name: str) -> Any:
+    """By the gold score, where two are never alike."""
+    from align.evaluation.judged import Judged
+
+    own, other = (found[side].scores["gold"] for side in (name, baseline))
+    values = [float(mine > theirs) for mine, theirs in zip(own, other, strict=True)]
+    texts = ([completion.text for completion in found[side].completions] for side in (name, baseline))
+    lengths = [(len(mine), len(theirs)) for mine, theirs in zip(*texts, strict=True)]
+    prompts = [prompt.messages[0].content for prompt in suite.prompts]
+    return Judged("gold", suite.name, name, baseline, prompts, values, {}, [None] * PROMPTS, lengths)
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:

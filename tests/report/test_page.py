@@ -16,8 +16,8 @@ from tests.report.conftest import CHECKPOINTS, PLANTED, PROMPTS, lines
 
 NOW = datetime(2026, 1, 2, 3, 4)
 EXPECTED = [
-    "overview", "alarms", "pipeline", "suites", "win-rates", "over-optimisation", "length", "answers",
-    "curves", "entropy", "kl", "time", "cost", "data", "lineage",
+    "overview", "alarms", "pipeline", "suites", "win-rates", "leaderboard", "over-optimisation", "length",
+    "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
 ]  # fmt: skip
 
 
@@ -88,13 +88,29 @@ def test_the_alarm_of_ppo_stands_at_the_top(page: Page) -> None:
 
 
 def test_win_rates_are_those_of_the_evaluation(facts: Facts, page: Page) -> None:
-    rows = (facts.evaluations[0].evaluation or {})["rows"]
-    row = next(r for r in rows if r["suite"] == "held_out" and r["metric"] == "gold/win_rate_over_base")
+    (board,) = (facts.evaluations[0].leaderboards or {})["leaderboards"]
+    pairs = {(pair["checkpoint"], pair["baseline"]): pair["win_rate"] for pair in board["pairs"]}
+    row = pairs["sft", "base"]
     assert f"{100 * row['value']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]" in page.text
     drawn = page.figures["matrix-0"]["data"][0]
     names = drawn["x"]
     assert drawn["z"][names.index("sft")][names.index("base")] == pytest.approx(100 * row["value"])
     assert drawn["z"][names.index("base")][names.index("sft")] == pytest.approx(100 - 100 * row["value"])
+
+
+def test_the_strongest_leads_the_leaderboard(facts: Facts, page: Page) -> None:
+    (board,) = (facts.evaluations[0].leaderboards or {})["leaderboards"]
+    drawn = page.figures["leaderboard-0"]["data"][0]
+    assert drawn["y"][0] == "base"  # at the bottom
+    assert drawn["x"] == [item["strength"] for item in reversed(board["checkpoints"])]
+    assert "60 prompts, 360 comparisons." in page.text
+
+
+def test_without_leaderboards_the_win_rates_of_the_evaluation_are_drawn(run_folder: Path) -> None:
+    found = collect([run_folder])
+    object.__setattr__(found.evaluations[0], "leaderboards", None)
+    figures = Page(render(found, NOW)).figures
+    assert {"matrix-0", "matrix-1"} <= set(figures) and "leaderboard-0" not in figures
 
 
 def test_a_group_of_few_prompts_has_no_interval(page: Page) -> None:
