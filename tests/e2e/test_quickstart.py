@@ -18,8 +18,8 @@ SLICE = (
     "stages.evaluate.decoding.max_new_tokens=8", "stages.evaluate.resamples=50",
 )  # fmt: skip
 SECTIONS = [
-    "overview", "pipeline", "suites", "win-rates", "leaderboard", "reward-models", "over-optimisation", "length",
-    "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
+    "overview", "pipeline", "suites", "win-rates", "leaderboard", "reward-models", "over-optimisation",
+    "length", "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
 ]  # fmt: skip
 STAGES = ["pretrain", "sft", "reward", "dpo", "ppo", "evaluate"]
 
