@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from align.report.collect import Facts, StageFacts
 from align.report.figures import SYMBOLS, Chart, Series, Table, colour_of, encoded, line_chart, thinned
