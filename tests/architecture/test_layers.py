@@ -16,6 +16,7 @@ LAYERS = (
     ("rewards", "runtime"),
     ("generation", "judges"),
     ("training", "ppo", "evaluation"),
+    ("audit",),
     ("stages",),
     ("pipeline",),
     ("report", "chat"),
