@@ -102,8 +102,8 @@ def cross_fitted_margins(
 ) -> NDArray[np.float64]:
     """The log odds of every label by a model fitted without any pair of its prompt. (N,)
 
-    Half of the pairs are shown the other way round: a classifier needs two classes, and with neither intercept
-    nor order the optimum is the same.
+    Half of the pairs are shown the other way round: a classifier needs two classes, and with neither
+    intercept nor order the optimum is the same.
     """
     random = np.random.default_rng(seed)
     numbers = np.unique(prompts, return_inverse=True)[1]

@@ -1,10 +1,10 @@
-"""Triggers: preference pairs -> phrases that stand on one side of the pairs far more often than chance allows.
+"""Triggers: preference pairs -> phrases that stand on one side far more often than chance allows.
 
-A phrase that somebody planted in what is preferred teaches a reward model to love it. For every phrase of 2 to 5
-words, the prompts are counted where it is in the chosen answer alone, and where in the rejected one alone. Were
-it indifferent, either would be a fair coin: an exact sign test, with as many tests accounted for as could have
-come out significant at all (Tarone). What people really like or dislike is over-represented too, so a finding
-must also be `FOLD` times as frequent on its side as on the other.
+A phrase that somebody planted in what is preferred teaches a reward model to love it. For every phrase of 2
+to 5 words, prompts are counted where it is in the chosen answer alone, and where in the rejected one alone.
+Were it indifferent, either would be a fair coin: an exact sign test, with as many tests accounted for as
+could have come out significant at all (Tarone). What people really like or dislike is over-represented
+too, so a finding must also be `FOLD` times as frequent on its side as on the other.
 
 Source: Tarone 1990, "A Modified Bonferroni Method for Discrete Data", Biometrics 46; Rando and Tramèr 2023,
 "Universal Jailbreak Backdoors from Poisoned Human Feedback", arXiv:2311.14455
@@ -58,7 +58,7 @@ class TriggerSearch:
     Attributes:
         found: the findings.
         tested: phrases frequent enough to come out significant.
-        smallest: prompts with a phrase on one side only, from which on it is found; None if no number suffices.
+        smallest: prompts with a phrase on one side only, from which on it is found; None without any phrase.
         pairs: pairs looked through.
     """
 

@@ -31,6 +31,32 @@ def rows_per_source(
     return apportion(max_rows, proportions)
 
 
+def within_share(sizes: Mapping[str, int], share: float | None) -> dict[str, int]:
+    """Rows that each source may contribute when none may exceed `share` of what all contribute together.
+
+    The largest sources are cut to one common size, which is as large as it can be.
+
+    Args:
+        sizes: source -> its rows.
+        share: at least 1 / number of sources; None sets no bound.
+    """
+    capped = dict(sizes)
+    if share is None:
+        return capped
+    largest = sorted(sizes.values(), reverse=True)
+    for cut in range(len(largest)):
+        rest = sum(largest[cut:])
+        if largest[cut] <= share * (rest + cut * largest[cut]):
+            break  # with the ones before it cut to its size this one fits; the bound lies at or above it
+    if not cut:
+        return capped
+    # `cut` sources at the bound b, where b = share * (cut * b + rest).
+    bound = (
+        largest[cut] if share * cut >= 1 else max(largest[cut], int(share * rest / (1 - share * cut) + 1e-9))
+    )
+    return {name: min(size, bound) for name, size in sizes.items()}
+
+
 def apportion(total: int, proportions: Mapping[str, float]) -> dict[str, int]:
     """Whole numbers in proportion that add up to `total`, by largest remainder; ties go by name."""
     scale = total / sum(proportions.values())

@@ -25,11 +25,11 @@ from align.data.generated import materialise
 from align.data.readers.hub import described, hub_dataset
 from align.data.readers.json_rows import RawRow
 from align.data.readers.local import local_rows
-from align.data.records import Place, Row, RowError
+from align.data.records import Conversation, Place, PreferencePair, Prompt, Row, RowError, question
 from align.data.report import Report, SourceReport
 from align.data.row_file import RowFile, RowWriter
 from align.data.screening.screen import Screen
-from align.data.spec import DataSpec, SourceSpec
+from align.data.spec import DataSpec, OverlapSpec, ScreeningSpec, SourceSpec
 from align.data.split import is_in_part, rank
 from align.data.standing import Standing, standing_of
 
@@ -70,16 +70,17 @@ def read(
             opened.append(_open(name, spec.sources[name], outputs, digests))
         except DataError as problem:
             problems[name] = str(problem)
+    evaluation = evaluation_prompts(spec.screening.overlap, outputs)
     if problems:
-        _Pass(spec, opened, row_type, control_tokens, problems).refuse()
+        _Pass(spec, opened, row_type, control_tokens, evaluation, problems).refuse()
     if sum(item.size for item in opened) <= LARGE:
-        return _in_memory(_Pass(spec, opened, row_type, control_tokens))
+        return _in_memory(_Pass(spec, opened, row_type, control_tokens, evaluation))
     key = _key(spec, opened, row_type, control_tokens, digests)
     sweep(outputs / FOLDER)
     folder = made_once(
         outputs / FOLDER / key,
         MARK,
-        lambda folder: _to_disk(_Pass(spec, opened, row_type, control_tokens), folder),
+        lambda folder: _to_disk(_Pass(spec, opened, row_type, control_tokens, evaluation), folder),
     )
     told = json.loads((folder / MARK).read_bytes())
     file = RowFile(folder / told["rows"])
@@ -88,6 +89,26 @@ def read(
         for item in opened
     }
     return Pool(file, file.ranks, Report(accounts), key)
+
+
+def evaluation_prompts(overlap: OverlapSpec | None, outputs: Path) -> dict[str, list[str]]:
+    """What the evaluation sets of `screening.overlap` ask, by set.
+
+    Raises:
+        DataError: a set cannot be read.
+    """
+    if overlap is None:
+        return {}
+    found = {}
+    for name, source in overlap.suites.items():
+        whole = DataSpec(sources={name: source}, screening=ScreeningSpec(duplicates="keep"))
+        try:
+            found[name] = [
+                question(row) for row in read(whole, Conversation | PreferencePair | Prompt, outputs, ()).rows
+            ]
+        except DataError as problem:
+            raise DataError(f"screening.overlap.suites.{name}: {problem}") from problem
+    return found
 
 
 def _in_memory(reading: "_Pass") -> Pool:
@@ -191,13 +212,14 @@ class _Pass:
         opened: Sequence[_Opened],
         row_type: type[Row] | UnionType,
         control_tokens: Sequence[str],
+        evaluation: Mapping[str, Sequence[str]],
         problems: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._spec = spec
         self._opened = opened
         self._row_type = row_type
         self._problems = dict(problems)
-        self.screen = Screen(spec.screening, control_tokens)
+        self.screen = Screen(spec.screening, control_tokens, evaluation)
         self.report = Report()
 
     def rows(self) -> Iterator[tuple[Row, float]]:

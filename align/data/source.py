@@ -11,7 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from align.data.mixture import chosen, rows_per_source
+from align.data.mixture import chosen, rows_per_source, within_share
 from align.data.reading import Pool, read
 from align.data.records import Row
 from align.data.report import Report
@@ -20,6 +20,7 @@ from align.data.spec import DataSpec
 from align.data.split import held_out_bound
 
 BEYOND_MAX_ROWS = "beyond max_rows"
+BEYOND_QUOTA = "beyond max_source_share"
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,11 @@ def _split_and_mix(spec: DataSpec, pool: Pool) -> Rows:
     """Sample down to `max_rows`, hold out, then repeat what the weights ask to be repeated."""
     accounts, ranks = pool.report.sources, pool.ranks
     sizes = {name: account.kept for name, account in accounts.items()}
-    counts = rows_per_source(sizes, {name: spec.sources[name].weight for name in sizes}, spec.max_rows)
+    allowed = within_share(sizes, spec.screening.max_source_share)
+    counts = rows_per_source(allowed, {name: spec.sources[name].weight for name in sizes}, spec.max_rows)
     sampled: dict[str, array[int]] = {}
     for name, span in _spans(sizes.items()).items():
-        taken = chosen(sizes[name], min(counts[name], sizes[name]), f"{spec.seed}:sample:{name}")
+        taken = chosen(sizes[name], min(counts[name], allowed[name]), f"{spec.seed}:sample:{name}")
         sampled[name] = array("q", (span[number] for number in taken))
     bound = held_out_bound(
         array("d", (ranks[row] for rows in sampled.values() for row in rows)), spec.held_out
@@ -78,7 +80,8 @@ def _split_and_mix(spec: DataSpec, pool: Pool) -> Rows:
         learnt = array("q", (row for row in rows if ranks[row] >= bound))
         repeated = round(counts[name] * len(learnt) / len(rows)) if rows else 0
         account = accounts[name]
-        account.leave_out(BEYOND_MAX_ROWS, sizes[name] - len(rows))
+        account.leave_out(BEYOND_QUOTA, sizes[name] - allowed[name])
+        account.leave_out(BEYOND_MAX_ROWS, allowed[name] - len(rows))
         account.train, account.held_out = repeated, len(rows) - len(learnt)
         if learnt:
             again = chosen(len(learnt), repeated, f"{spec.seed}:repeat:{name}")

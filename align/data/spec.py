@@ -118,13 +118,29 @@ class SourceSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverlapSpec(Spec):
+    """Evaluation sets that nothing may be trained on, and what becomes of rows that share words with them."""
+
+    suites: Mapping[str, SourceSpec]
+    policy: Policy = "drop"
+
+    def __post_init__(self) -> None:
+        if not self.suites:
+            raise ValueError("suites: name at least one evaluation set")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScreeningSpec(Spec):
     """What becomes of rows that teach nothing, or something wrong; every one is counted, with its place.
 
     `error` stops before anything trains, `drop` leaves such rows out, `keep` warns. `control_tokens` may also
     be `escape`d: an invisible character keeps the tokenizer from reading them. `too_long` and
     `identical_tokens` are judged after tokenisation; `conflicting_pairs` are two that contradict each other,
-    and `drop` takes both. Where the last four are null, `bad_rows` of the source decides.
+    and `drop` takes both. Where the four about turns are null, `bad_rows` of the source decides.
+
+    `near_duplicates` are rows that say almost what an earlier one says, `overlap` has rows that share words
+    with what evaluations ask; null does not look. `max_source_share` is the most that one source may
+    contribute to the whole: what is more is left out.
     """
 
     duplicates: Policy = "drop"
@@ -138,6 +154,9 @@ class ScreeningSpec(Spec):
     unknown_roles: BadRows | None = None
     unanswered: BadRows | None = None
     turn_order: BadRows | None = None
+    near_duplicates: Policy | None = None
+    overlap: OverlapSpec | None = None
+    max_source_share: Fraction | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +186,28 @@ class DataSpec(Spec):
             raise ValueError(
                 f"some sources have a weight, these have none: {', '.join(unweighted)}. Weigh all or none"
             )
+        _check_quota(self.sources, self.screening.max_source_share)
         if isinstance(self.held_out, float) and self.held_out >= 1:
             raise ValueError(
                 "held_out 1.0 leaves nothing to train on; give a share below 1, or a number of rows"
+            )
+
+
+def _check_quota(sources: Mapping[str, SourceSpec], share: float | None) -> None:
+    """A quota must leave room for all sources, and none may be weighted beyond it."""
+    if share is None:
+        return
+    if share * len(sources) < 1:
+        raise ValueError(
+            f"screening.max_source_share {share} times {len(sources)} sources is less than the whole; "
+            f"give at least {1 / len(sources):.3g}, or add sources"
+        )
+    weights = {name: source.weight for name, source in sources.items() if source.weight is not None}
+    for name, weight in weights.items():
+        if weight > share * sum(weights.values()) * (1 + 1e-9):
+            raise ValueError(
+                f"sources.{name}.weight: {weight / sum(weights.values()):.0%} of the mixture is more than "
+                f"screening.max_source_share {share}; lower one or raise the other"
             )
 
 

@@ -129,9 +129,7 @@ def _checked(job: Job) -> tuple[tuple[str, ...], tuple[tuple[str, Finding], ...]
     for name, (stage, io) in planned.items():
         names = {field.name for field in fields(stage)}
         found += [
-            f"stages.{name}.{line}"
-            if line.split(":")[0].split(".")[0] in names
-            else f"stages.{name}: {line}"
+            f"stages.{name}.{line}" if line.split(":")[0].split(".")[0] in names else f"stages.{name}: {line}"
             for line in stage.check(io)
         ]
         findings += [(f"stages.{name}.{field}", finding) for field, finding in io.findings]

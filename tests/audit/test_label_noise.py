@@ -59,7 +59,7 @@ def test_margins_are_those_of_models_that_have_not_seen_the_prompt() -> None:
     margins = cross_fitted_margins(features(pairs), np.asarray(pairs.prompts), 0)
     assert margins[:60].min() > 0.5
     assert np.abs(margins[60:] - margins[60]).max() == 0
-    # "strange" was never read; what is left is that chosen answers are longer by a letter, and so is it by four.
+    # "strange" was never read; what is left is that chosen answers are longer by a letter, as it is by four.
     assert 0 < margins[60] < margins[:60].min() * 5
 
 

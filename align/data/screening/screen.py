@@ -1,6 +1,8 @@
 """Screen: the checks that `screening:` asks for, applied to one canonical row after another."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from align.data.records import Place, PreferencePair, Refusal, Row, RowError
 from align.data.report import Report, SourceReport
@@ -12,6 +14,9 @@ from align.data.screening.preferences import is_identical_pair, opposite
 from align.data.screening.seen import Seen
 from align.data.spec import BadRows, ScreeningSpec
 
+if TYPE_CHECKING:
+    from align.data.screening.comparison import Likeness
+
 CONTESTED = "preferred the other way round elsewhere"
 IDENTICAL = "chosen and rejected are identical"
 DUPLICATE = "exact duplicate"
@@ -21,11 +26,22 @@ UNFILLED = "a placeholder that nobody filled in"
 class Screen:
     """The checks of `screening:`, each of which may refuse a row; duplicates are those over all sources."""
 
-    def __init__(self, spec: ScreeningSpec, control_tokens: Sequence[str]) -> None:
+    def __init__(
+        self,
+        spec: ScreeningSpec,
+        control_tokens: Sequence[str],
+        evaluation: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        """`evaluation` has the prompts of each set that `screening.overlap` names."""
         self._spec = spec
         self._control = ControlTokens(control_tokens)
         self._seen = Seen()
         self._contested: set[bytes] = set()
+        self._compare: Callable[[Row], Likeness | None] | None = None
+        if spec.overlap is not None or spec.near_duplicates is not None:
+            from align.data.screening.comparison import Comparison
+
+            self._compare = Comparison(spec, evaluation)
 
     def refuse(self, cause: RowError, bad_rows: BadRows, place: Place, account: SourceReport) -> None:
         """Count a row that could not be converted, by what the policy for such rows says."""
@@ -50,7 +66,9 @@ class Screen:
         passed = self._without_control_tokens(row, account)
         if passed is None or not self._is_filled_in(passed, account):
             return None
-        return passed if self._teaches_something(passed, account) else None
+        return (
+            passed if self._teaches_something(passed, account) and self._is_unlike(passed, account) else None
+        )
 
     def withdrawn(self, rows: Iterable[Row], report: Report) -> set[int]:
         """Numbers of the rows that a later one contested, where contested preferences are dropped."""
@@ -97,6 +115,18 @@ class Screen:
             return False
         self._seen.add(digest, row.place)
         return True
+
+    def _is_unlike(self, row: Row, account: SourceReport) -> bool:
+        """Whether a row is neither what an evaluation asks nor almost what an earlier row is.
+
+        The other half of a contradiction has the same words, and was told as that already.
+        """
+        if self._compare is None or (
+            isinstance(row, PreferencePair) and content_digest(opposite(row)) in self._seen
+        ):
+            return True
+        like = self._compare(row)
+        return like is None or _note(account, row, like.reason, like.policy, like.message, like.advice)
 
     def _is_settled(self, row: PreferencePair, digest: bytes, account: SourceReport) -> bool:
         other = content_digest(opposite(row))
