@@ -25,12 +25,12 @@ from align.data.generated import materialise
 from align.data.readers.hub import described, hub_dataset
 from align.data.readers.json_rows import RawRow
 from align.data.readers.local import local_rows
-from align.data.records import Conversation, Place, PreferencePair, Prompt, Row, RowError, question
+from align.data.records import Conversation, Place, PreferencePair, Prompt, Row, RowError
 from align.data.report import Report, SourceReport
 from align.data.row_file import RowFile, RowWriter
 from align.data.screening.screen import Screen
 from align.data.spec import DataSpec, OverlapSpec, ScreeningSpec, SourceSpec
-from align.data.split import is_in_part, rank
+from align.data.split import is_in_part, question, rank
 from align.data.standing import Standing, standing_of
 
 FOLDER, MARK, SETTLED = "rows", "report.json", "settled"

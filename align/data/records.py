@@ -144,12 +144,6 @@ def messages_in(row: Conversation | PreferencePair | Prompt) -> tuple[Message, .
     return row.messages
 
 
-def question(row: Conversation | PreferencePair | Prompt) -> str:
-    """The last thing a user says in a row."""
-    messages = row.prompt if isinstance(row, PreferencePair) else row.messages
-    return next((message.content for message in reversed(messages) if message.role == "user"), "")
-
-
 def check_row(row: Row) -> None:
     """Check that a row can be learnt from: nothing blank, turns in a possible order, the right one last.
 

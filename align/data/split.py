@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
 
 from align.data.errors import DataError
-from align.data.records import PreferencePair, Row, Text
+from align.data.records import Conversation, PreferencePair, Prompt, Row, Text
 from align.data.spec import PartSpec
 
 HASH_RANGE = 2**64
@@ -81,3 +81,9 @@ def _number(ranks: Iterable[float], number: int) -> float:
     raise DataError(
         f"held_out {number} of {taken} rows leaves nothing to train on; lower it, or give a share"
     )
+
+
+def question(row: Conversation | PreferencePair | Prompt) -> str:
+    """The last thing a user says in a row."""
+    messages = row.prompt if isinstance(row, PreferencePair) else row.messages
+    return next((message.content for message in reversed(messages) if message.role == "user"), "")

@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "940ff66668f4"),
-    "sft": ("403aeca21576", "b3459655392b"),
-    "reward": ("e1e9badc8026", "9cb0f6d503a1"),
-    "dpo": ("73c55f48682c", "fb4f7bba04d9"),
-    "ppo": ("030def614b6e", "fddbf2ed2e93"),
-    "evaluate": ("5899904b9b9e", "875cd82bb0bc"),
+    "pretrain": ("437d32170a15", "bf4c504ef091"),
+    "sft": ("403aeca21576", "b83be152616c"),
+    "reward": ("e1e9badc8026", "882c4522bc88"),
+    "dpo": ("73c55f48682c", "3c3820f9341d"),
+    "ppo": ("030def614b6e", "6eeaa8e1babe"),
+    "evaluate": ("5899904b9b9e", "52cfe42adcc5"),
 }
 
 
