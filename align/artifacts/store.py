@@ -82,6 +82,11 @@ class ArtifactDir:
         return self.path / "leaderboards.json"
 
     @property
+    def reward_models(self) -> Path:
+        """What reward models are worth on pairs that people judged, where the stage measured some."""
+        return self.path / "reward_models.json"
+
+    @property
     def comparisons(self) -> Path:
         """The verdicts that leaderboards are made from, one line per judge, suite and pair."""
         return self.path / "comparisons.jsonl"

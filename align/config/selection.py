@@ -9,7 +9,7 @@ from align.config.spec import REFERENCE_PREFIX
 from align.config.suggest import did_you_mean
 
 # A corpus brings what its data is evaluated with; a pipeline need not have an evaluation.
-BROUGHT_BY_A_CORPUS = {"suites", "rewards"}
+BROUGHT_BY_A_CORPUS = {"suites", "rewards", "judges"}
 
 
 def drop_phantoms(plain: Plain) -> list[Problem]:

@@ -12,6 +12,7 @@ from align.artifacts.lock import Lock, Status, read_status
 from align.artifacts.store import Store, check_contents
 from align.config.problem import ConfigError, Problem
 from align.data.screening.findings import findings_table
+from align.pipeline.gate import require_gates
 from align.pipeline.job import Job, Outcome, StageJob, record_job
 from align.pipeline.launcher import Launcher, Layout
 from align.pipeline.live import Board, progress
@@ -63,12 +64,14 @@ class Builder:
 
         Raises:
             StageFailed: it failed; whatever was built before stays valid.
-            ConfigError: it met something that the user can put right.
+            ConfigError: a gate refuses it, or it met something that the user can put right.
             ArtifactError: an artifact that it reads is damaged.
             StopRequested: it saved itself and ended, as it was asked to.
         """
         started = time.time()
         self._board.start(item.name)
+        if item.state != "cached":
+            require_gates(item)
         before = read_status(item.artifact.path)
         lock = self._lock(item)
         if lock is None:

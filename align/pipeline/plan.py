@@ -14,13 +14,17 @@ from align.pipeline.run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One stage of the plan: its place on disk and what the run would do about it."""
+    """One stage of the plan: its place on disk and what the run would do about it.
+
+    `parents` are the artifacts that it reads, `gates` those that must be good enough for it to start.
+    """
 
     name: str
     stage: Any
     fingerprint: str
     artifact: ArtifactDir
     parents: Mapping[str, ArtifactDir]
+    gates: Mapping[str, ArtifactDir]
     state: Literal["cached", "run"]
     why: str
 
@@ -34,11 +38,13 @@ def make_plan(run: Run, store: Store) -> tuple[Planned, ...]:
     planned: dict[str, Planned] = {}
     problems: list[Problem] = []
     for name in run.order():
-        if any(parent not in planned for parent in run.parents(name)):
+        gates = {gate.stage for gate in run.gates(name).values()}
+        if any(earlier not in planned for earlier in (*run.parents(name), *gates)):
             continue  # its parent's problem is told already
         parents = {parent: planned[parent].artifact for parent in run.parents(name)}
         try:
-            planned[name] = _look_up(run, store, name, parents)
+            asked = {gate: planned[gate].artifact for gate in gates}
+            planned[name] = _look_up(run, store, name, parents, asked)
         except IdentityError as problem:
             problems.append(_below(name, str(problem)))
         except ArtifactError as problem:
@@ -62,10 +68,10 @@ def describe(plan: Sequence[Planned]) -> list[str]:
 def missing_upstream(plan: Sequence[Planned], run: Run, only: str) -> list[Problem]:
     """What the one stage that is to be built would read and cannot, with the two ways out."""
     stage = next(item for item in plan if item.name == only)
-    references = run.references(only)
+    references = {**run.references(only), **{f"require.{k}": g.stage for k, g in run.gates(only).items()}}
     found = []
     for parent in plan:
-        if parent.name in stage.parents and parent.state != "cached":
+        if parent.name in {*stage.parents, *stage.gates} and parent.state != "cached":
             field = next(path for path, target in references.items() if target == parent.name)
             found.append(
                 Problem(
@@ -77,7 +83,13 @@ def missing_upstream(plan: Sequence[Planned], run: Run, only: str) -> list[Probl
     return found
 
 
-def _look_up(run: Run, store: Store, name: str, parents: Mapping[str, ArtifactDir]) -> Planned:
+def _look_up(
+    run: Run,
+    store: Store,
+    name: str,
+    parents: Mapping[str, ArtifactDir],
+    gates: Mapping[str, ArtifactDir],
+) -> Planned:
     stage = run.stages[name]
     own = fingerprint(stage, {key: parent.identity for key, parent in parents.items()}, store.digests)
     is_fresh = name in run.run.fresh
@@ -90,6 +102,7 @@ def _look_up(run: Run, store: Store, name: str, parents: Mapping[str, ArtifactDi
         fingerprint=own,
         artifact=artifact,
         parents=parents,
+        gates=gates,
         state="cached" if artifact.is_complete else "run",
         why=_why(artifact, is_fresh),
     )

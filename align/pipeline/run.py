@@ -16,7 +16,7 @@ from align.config.suggest import did_you_mean
 from align.data.spec import DataSpec
 from align.models.spec import ModelSpec
 from align.pipeline.launch_spec import AnyLauncher
-from align.runtime.spec import BatchSpec
+from align.runtime.spec import BatchSpec, GateSpec
 from align.stages import AnyStage
 from align.training.arguments import machine_problems
 from align.training.spec import TrainingSpec
@@ -139,6 +139,11 @@ class Run(Spec):
         """The stages that `name` refers to."""
         return tuple(dict.fromkeys(self.references(name).values()))
 
+    def gates(self, name: str) -> Mapping[str, GateSpec]:
+        """What other stages must have measured before `name` starts."""
+        stage = self.stages[name]
+        return stage.require if isinstance(stage, BatchSpec) else {}
+
     def references(self, name: str) -> Mapping[str, str]:
         """Dotted path of each reference below a stage -> the stage it names."""
         return reference_paths(self.stages[name])
@@ -216,7 +221,14 @@ class Run(Spec):
 
 
 def _graph(stages: Mapping[str, Any]) -> dict[str, list[str]]:
-    return {name: list(reference_paths(stage).values()) for name, stage in stages.items()}
+    """Which stages have to come before each: those it reads, and those its gates ask."""
+    return {name: list(_mentioned(stage).values()) for name, stage in stages.items()}
+
+
+def _mentioned(stage: Any) -> dict[str, str]:
+    """Dotted path below a stage -> the stage it names."""
+    gates = stage.require if isinstance(stage, BatchSpec) else {}
+    return {**reference_paths(stage), **{f"require.{name}.of": gate.stage for name, gate in gates.items()}}
 
 
 def _graph_problems(stages: Mapping[str, Any]) -> list[str]:
@@ -225,7 +237,7 @@ def _graph_problems(stages: Mapping[str, Any]) -> list[str]:
         f"stages.{name}.{path}: no stage {target!r} in this pipeline ({', '.join(stages)})"
         + did_you_mean(target, stages)
         for name, stage in stages.items()
-        for path, target in reference_paths(stage).items()
+        for path, target in _mentioned(stage).items()
         if target not in stages
     ]
     if unknown:

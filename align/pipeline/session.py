@@ -11,6 +11,7 @@ from align.artifacts.store import Store
 from align.config.problem import ConfigError, Problem
 from align.data.standing import warnings_in
 from align.evaluation.leaderboard_table import leaderboard_tables
+from align.evaluation.reward_table import reward_tables
 from align.evaluation.table import evaluation_tables
 from align.pipeline.execute import Builder, check
 from align.pipeline.follow import follow
@@ -159,10 +160,13 @@ class Session:
         rows = json.loads(item.artifact.evaluation.read_text(encoding="utf-8"))["rows"]
         for table in evaluation_tables(rows):
             self._console.print(table)
-        if item.artifact.leaderboards.exists():  # an earlier version wrote none
-            boards = json.loads(item.artifact.leaderboards.read_text(encoding="utf-8"))
-            for entry in leaderboard_tables(boards):
-                self._console.print(entry)
+        for path, tables in (
+            (item.artifact.leaderboards, leaderboard_tables),
+            (item.artifact.reward_models, reward_tables),
+        ):
+            if path.exists():  # an earlier version wrote neither
+                for entry in tables(json.loads(path.read_text(encoding="utf-8"))):
+                    self._console.print(entry)
 
     def _print(self, lines: Sequence[str]) -> None:
         sys.stdout.write("\n".join(lines) + "\n")

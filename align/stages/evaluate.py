@@ -8,7 +8,7 @@ Writes  evaluation.json (tidy rows with intervals), samples.jsonl (every prompt 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from align.config.plugin import Plugin
 from align.config.resources import Precision
@@ -36,7 +36,8 @@ class Evaluate(Spec):
 
     `best_of` adds what a checkpoint would say if a reward chose among several of its answers.
     `compare` names for a checkpoint the one (or those) whose answers to the same prompts its own should beat.
-    `reward_models` are measured on the held-out split of `data`, which are preference pairs.
+    `reward_models` are measured on the held-out split of `data`, which are preference pairs, and on all of
+    each of the `judge_sets`.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -50,6 +51,7 @@ class Evaluate(Spec):
     best_of: Mapping[str, BestOfSpec] = field(default_factory=dict)
     reward_models: Mapping[str, ModelSpec] = field(default_factory=dict)
     data: DataSpec | None = None
+    judge_sets: Mapping[str, DataSpec] = field(default_factory=dict)
     decoding: DecodingSpec = field(default_factory=DecodingSpec)
     precision: Precision
     resamples: PositiveInt = 2000
@@ -86,14 +88,17 @@ class Evaluate(Spec):
 
     def run(self, io: StageIO) -> None:
         """Generate what is not kept yet, score, and write the tables."""
+        from align.artifacts.durable import write_json
         from align.evaluation.judging import Bench, write_leaderboards
         from align.evaluation.record import write_evaluation, write_samples
 
         bench = Bench(self.judges, self.rewards, io.locate, io.outputs)  # an absent judge is told now
         suites = [load_suite(name, spec, io.outputs) for name, spec in self.suites.items()]
         answers = self._answers(io, suites)
-        rows = [*self._measured(suites, answers), *self._agreements(io)]
+        qualities, reward_models = self._qualities(io)
+        rows = [*self._measured(suites, answers), *qualities]
         write_samples(io.output, suites, answers)
+        write_json(io.output.reward_models, reward_models)
         judgement = bench.judge(suites, answers, self._baselines())
         write_leaderboards(io.output, suites, answers, judgement, resamples=self.resamples, seed=self.seed)
         settings = {
@@ -108,8 +113,12 @@ class Evaluate(Spec):
             yield "nothing to evaluate: name checkpoints and suites, or reward_models and data"
         if self.checkpoints and not self.suites:
             yield "suites: the checkpoints are asked nothing; name at least one suite"
-        if self.reward_models and (self.data is None or not self.data.held_out):
+        if self.data is not None and self.reward_models and not self.data.held_out:
+            yield "data: nothing is held out to measure reward models on; set data.held_out above 0"
+        if self.reward_models and self.data is None and not self.judge_sets:
             yield "reward_models: these need `data`: preference pairs, some of them held out (data.held_out)"
+        if self.judge_sets and not self.reward_models:
+            yield "judge_sets: nobody is measured on them; name reward_models"
 
     def _best_of_problems(self) -> Iterator[str]:
         for name, spec in self.best_of.items():
@@ -157,10 +166,19 @@ class Evaluate(Spec):
 
     def _pair_problems(self, io: StageIO) -> list[str]:
         from align.data.card import card_problems
+        from align.data.records import PreferencePair
+        from align.data.source import load_problems
 
-        if not self.reward_models or self.data is None:
+        if not self.reward_models:
             return []
-        return [f"data.{problem}" for problem in card_problems(self.data, io.outputs)]
+        pairs = {} if self.data is None else {"data": self.data}
+        pairs |= {f"judge_sets.{name}": spec for name, spec in self.judge_sets.items()}
+        problems = [
+            f"{field}.{line}" for field, spec in pairs.items() for line in card_problems(spec, io.outputs)
+        ]
+        for name, spec in self.judge_sets.items():
+            problems += load_problems(f"judge_sets.{name}", spec, PreferencePair, io.outputs)
+        return problems
 
     def _answers(self, io: StageIO, suites: Sequence[Suite]) -> "dict[str, dict[str, Answers]]":
         """Suite -> checkpoint -> answers with their scores."""
@@ -223,27 +241,23 @@ class Evaluate(Spec):
                 suite, answers[suite.name], self._baselines(), resamples=self.resamples, seed=self.seed
             )
 
-    def _agreements(self, io: StageIO) -> "Iterator[Row]":
-        """The reward models on pairs that no stage with the same `data` has trained on."""
-        from align.data.records import PreferencePair
-        from align.data.source import load_rows
-        from align.evaluation.agreement import agreement
-        from align.evaluation.measure import mean_rows
+    def _qualities(self, io: StageIO) -> "tuple[list[Row], dict[str, Any]]":
+        """The reward models on pairs that no stage with the same `data` has trained on, and on judge sets."""
+        from align.evaluation.preference_sets import load_preference_sets, measured_models
         from align.rewards.learned import LearnedReward
 
-        if not self.reward_models or self.data is None:
-            return
-        pairs = load_rows(self.data, PreferencePair, io.outputs).held_out
-        for name, spec in self.reward_models.items():
-            model = LearnedReward(
+        models = {
+            name: LearnedReward(
                 model=io.locate(spec.path),
                 revision=spec.revision,
                 chat_template=spec.chat_template,
                 trust_remote_code=spec.trust_remote_code,
                 precision=self.precision,
             )
-            values = agreement(model, pairs)
-            yield from mean_rows(name, "held_out_pairs", values, resamples=self.resamples, seed=self.seed)
+            for name, spec in self.reward_models.items()
+        }
+        sets = load_preference_sets(self.data, self.judge_sets, io.outputs) if models else {}
+        return measured_models(models, sets, resamples=self.resamples, seed=self.seed)
 
     def _engine(self, io: StageIO, decoding: DecodingSpec) -> "Engine":
         from align.evaluation.completions import Engine

@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "bf4c504ef091"),
-    "sft": ("403aeca21576", "b83be152616c"),
-    "reward": ("e1e9badc8026", "882c4522bc88"),
-    "dpo": ("73c55f48682c", "3c3820f9341d"),
-    "ppo": ("030def614b6e", "6eeaa8e1babe"),
-    "evaluate": ("5899904b9b9e", "52cfe42adcc5"),
+    "pretrain": ("437d32170a15", "9a1001f7549e"),
+    "sft": ("403aeca21576", "4e2568fb5f89"),
+    "reward": ("e1e9badc8026", "fa10cbe3523a"),
+    "dpo": ("73c55f48682c", "f78a3562d1e0"),
+    "ppo": ("030def614b6e", "1a177d677558"),
+    "evaluate": ("5899904b9b9e", "b4a51230bda6"),
 }
 
 

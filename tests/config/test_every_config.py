@@ -14,6 +14,7 @@ CONF = Path(__file__).parents[2] / "conf"
 TOGETHER = {
     "data": "+data@corpus.sft.sources.the_{0}={0}",
     "judge": "+judge@stages.evaluate.judges.the_{0}={0}",
+    "judge_set": "+judge_set@stages.evaluate.judge_sets.the_{0}={0}",
     "reward": "+reward@stages.evaluate.rewards.the_{0}={0}",
     "stage": "+stage@stages.the_{0}={0}",
     "suite": "+suite@stages.evaluate.suites.the_{0}={0}",

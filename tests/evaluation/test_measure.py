@@ -5,7 +5,7 @@ import math
 import pytest
 
 from align.data.records import Message, PreferencePair, Prompt
-from align.evaluation.agreement import agreement
+from align.evaluation.agreement import agreement, score_pairs
 from align.evaluation.measure import Answers, mean_rows, measure
 from align.evaluation.scoring import scores_of
 from align.evaluation.suite import Suite
@@ -92,7 +92,8 @@ def test_agreement_counts_the_pairs_that_are_ordered_right():
             (Message("user", "q"),), (Message("assistant", chosen),), (Message("assistant", rejected),)
         )
 
-    found = agreement(Shortest(), [pair("a", "bbb"), pair("aa", "b"), pair("a", "b"), pair("", "b")])
+    pairs = [pair("a", "bbb"), pair("aa", "b"), pair("a", "b"), pair("", "b")]
+    found = agreement(*score_pairs(Shortest(), pairs))
     assert found == {"accuracy": [1.0, 0.0, 0.5, 1.0], "margin": [2.0, -1.0, 0.0, 1.0]}
     accuracy, margin = mean_rows("rm", "held_out_pairs", found, resamples=100, seed=0)
     assert (accuracy.metric, accuracy.value, accuracy.n, margin.value) == ("accuracy", 0.625, 4, 0.5)

@@ -1,0 +1,43 @@
+"""Gate: what earlier stages have measured -> whether a stage may start. Torch-free."""
+
+from collections.abc import Iterator
+
+from align.artifacts.metrics import final_values
+from align.config.problem import ConfigError, Problem
+from align.config.suggest import did_you_mean
+from align.pipeline.plan import Planned
+from align.runtime.spec import GateSpec
+
+
+def require_gates(item: Planned) -> None:
+    """Let a stage start only where every gate of it is passed.
+
+    Raises:
+        ConfigError: a value is below its minimum, or was not measured.
+    """
+    problems = [Problem(("stages", item.name, "require", name), line) for name, line in _refusals(item)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _refusals(item: Planned) -> Iterator[tuple[str, str]]:
+    if item.gates:
+        for name, gate in item.stage.require.items():
+            if line := _refusal(item, gate):
+                yield name, line
+
+
+def _refusal(item: Planned, gate: GateSpec) -> str | None:
+    artifact = item.gates[gate.stage]
+    measured = final_values(artifact.metrics)
+    if gate.metric not in measured:
+        shown = ", ".join(sorted(measured)) or "nothing"
+        hint = did_you_mean(gate.metric, measured)
+        return f"{gate.stage} ({artifact.name}) has not measured {gate.metric!r} ({shown}){hint}"
+    value = measured[gate.metric]
+    if value >= gate.minimum:
+        return None
+    return (
+        f"{item.name} does not start: {gate.metric} of {gate.stage} ({artifact.name}) is {value:.4g}, and "
+        f"{gate.minimum:.4g} is required; improve {gate.stage}, or lower the minimum"
+    )
