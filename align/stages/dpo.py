@@ -92,7 +92,8 @@ class Dpo(TrainingSpec):
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: tokenise_pairs(part, tokenizer, limit, self.data.screening),
+            io.outputs,
+            lambda part, into: tokenise_pairs(part, tokenizer, limit, self.data.screening, into),
             tokenizer,
         )
         reference = None  # the policy itself, before training or without its adapter

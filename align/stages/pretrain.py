@@ -85,7 +85,11 @@ class Pretrain(TrainingSpec):
             self.tokenizer, (row.text for row in rows.train[: self.tokenizer.sample_rows])
         )
         split = tokenised_split(
-            rows, io.output, lambda part: tokenise_texts(part, tokenizer, self.block_length), tokenizer
+            rows,
+            io.output,
+            io.outputs,
+            lambda part, into: tokenise_texts(part, tokenizer, self.block_length, into),
+            tokenizer,
         )
         trainer = PlannedSFTTrainer(
             model=build_policy(self.architecture, tokenizer),

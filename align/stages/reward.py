@@ -52,7 +52,7 @@ class Reward(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import REWARD_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import join_prompts, row_limit, tokenise_pairs
+        from align.training.tokenise import row_limit, tokenise_pairs
         from align.training.trainers import PlannedRewardTrainer
 
         set_seed(self.seed)
@@ -71,7 +71,8 @@ class Reward(TrainingSpec):
         rows = tokenised_split(
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: join_prompts(tokenise_pairs(part, tokenizer, limit, self.data.screening)),
+            io.outputs,
+            lambda part, into: tokenise_pairs(part, tokenizer, limit, self.data.screening, into, joined=True),
             tokenizer,
         )
         trainer = PlannedRewardTrainer(

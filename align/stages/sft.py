@@ -71,7 +71,8 @@ class Sft(TrainingSpec):
         rows = tokenised_split(
             load_rows(self.data, Conversation, io.outputs, control_tokens=tokenizer.all_special_tokens),
             io.output,
-            lambda part: tokenise_conversations(part, tokenizer, limit, self.data.screening),
+            io.outputs,
+            lambda part, into: tokenise_conversations(part, tokenizer, limit, self.data.screening, into),
             tokenizer,
         )
         trainer = PlannedSFTTrainer(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 
-def batch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> np.ndarray:
+def batch_order(lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
     """The rows of one epoch in training order: full batches, every row at least once. (batches * batch_size,)
 
     Consecutive runs of `batch_size` rows are the global batches, drawn at random: batches of rows of similar
@@ -29,7 +29,7 @@ def batch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
 class PlannedSampler(torch.utils.data.Sampler[int]):
     """Yields the rows of the current epoch in `batch_order`; `epoch` is set by the trainer."""
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
@@ -39,17 +39,17 @@ class PlannedSampler(torch.utils.data.Sampler[int]):
         return math.ceil(len(self.lengths) / self.batch_size) * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(batch_order(self.lengths, self.batch_size, self.seed, self.epoch).tolist())
+        return map(int, batch_order(self.lengths, self.batch_size, self.seed, self.epoch))
 
 
 class SortedSampler(torch.utils.data.Sampler[int]):
     """Yields every row once, longest first: the cheapest order where order does not matter."""
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    def __init__(self, lengths: Sequence[int] | np.ndarray) -> None:
         self.lengths = lengths
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.argsort(-np.asarray(self.lengths), kind="stable").tolist())
+        return map(int, np.argsort(-np.asarray(self.lengths), kind="stable"))

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from transformers.utils import is_liger_kernel_available
 
@@ -83,9 +85,11 @@ def row_problems(
         limit = min((item for item in known if item is not None), default=None) if speaker.is_final else None
         parts = (rows.train, rows.held_out) if speaker.is_final else (rows.train[:SLICE],)
         found = Findings()
-        for part in filter(None, parts):
-            for finding in tokenise(part, speaker.tokenizer, limit, stage.data.screening).findings:
-                found.add(finding)
+        with TemporaryDirectory(dir=None if rows.key is None else io.outputs) as scratch:
+            for number, part in enumerate(filter(None, parts)):
+                into = None if rows.key is None else Path(scratch) / f"{number}.arrow"
+                for finding in tokenise(part, speaker.tokenizer, limit, stage.data.screening, into).findings:
+                    found.add(finding)
     except (DataError, RowError) as problem:
         return [*problems, *_lines("data", problem)]
     io.findings.extend(("data", finding) for finding in found.warnings)

@@ -12,6 +12,7 @@ from align.training.alarms import Alarms
 HELD_OUT = "held_out"
 SCHEDULE = "schedule"  # split of the first line, which says how many steps there will be
 _EVALUATION = "eval_"
+_PART = "eval_of/"
 _SUMMARY = "train_runtime"  # in the last line of a trainer, which knows nothing of what came before a resume
 
 # TRL's name -> ours. What is not listed keeps its name under `trainer/`.
@@ -37,8 +38,16 @@ REWARD_NAMES: Mapping[str, str] = {
 }
 
 
+def part_metric(source: str, name: str) -> str:
+    """What a trainer logs a metric under that was measured on the held-out rows of one source."""
+    return f"{_PART}{source}/{name}"
+
+
 class Journal(TrainerCallback):
-    """Mirrors every log line of a trainer; evaluations go under the split `held_out`. Alarms are printed."""
+    """Mirrors every log line of a trainer. Alarms are printed.
+
+    Evaluations go under the split `held_out`, those of one source's rows under `held_out/<source>`.
+    """
 
     def __init__(self, log: MetricsLog, names: Mapping[str, str]) -> None:
         self._log = log
@@ -70,7 +79,11 @@ class Journal(TrainerCallback):
             if name.startswith(_EVALUATION)
         }
         train = {name: value for name, value in numbers.items() if not name.startswith(_EVALUATION)}
-        if held_out:
+        if part := [name for name in numbers if name.startswith(_PART)]:
+            source = part[0].removeprefix(_PART).partition("/")[0]
+            own = {name.removeprefix(part_metric(source, "")): numbers[name] for name in part}
+            self._log.append(state.global_step, self._renamed(own), f"{HELD_OUT}/{source}")
+        elif held_out:
             self._log.append(state.global_step, self._renamed(held_out), HELD_OUT)
         elif train:
             metrics = self._renamed(train)

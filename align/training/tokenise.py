@@ -5,11 +5,14 @@ A completion starts where the rendered prompt ends and stops at its last EOS, wh
 wrong with rows (`align.runtime.token_checks`) is a finding, with its place.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, Features, List, Value, concatenate_datasets
+from datasets.arrow_writer import ArrowWriter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.data.records import Conversation, Message, PreferencePair, RowError, Text
@@ -21,6 +24,7 @@ from align.runtime.token_checks import SAME_TOKENS, TOO_LONG, TokenChecks
 
 IGNORED = -100
 CHUNK = 1000
+SOURCE = "source"  # column: the name of the source that a row comes from
 USUAL = ScreeningSpec()
 
 Columns = dict[str, list[Any]]
@@ -32,7 +36,7 @@ class TokeniseError(RowError):
 
 @dataclass(frozen=True)
 class Tokenised:
-    """Token columns, a `length` column, how many rows were dropped, and what was wrong with them."""
+    """Token columns, a `length` column, of dialogues a `source`; how many rows were dropped, and why."""
 
     dataset: Dataset
     dropped: int = 0
@@ -41,7 +45,14 @@ class Tokenised:
     @property
     def counts(self) -> dict[str, int]:
         """For data.json: rows kept, rows dropped, and the longest row in tokens."""
-        return {"rows": len(self.dataset), "dropped": self.dropped, "longest": max(self.dataset["length"])}
+        longest = int(lengths(self.dataset).max())
+        return {"rows": len(self.dataset), "dropped": self.dropped, "longest": longest}
+
+
+def lengths(dataset: Dataset) -> np.ndarray:
+    """Tokens of every row. (N,)"""
+    found: np.ndarray = dataset.with_format("numpy")["length"][:]
+    return found
 
 
 def tokenise_conversations(
@@ -49,24 +60,29 @@ def tokenise_conversations(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None,
     policy: ScreeningSpec = USUAL,
+    into: Path | None = None,
 ) -> Tokenised:
-    """Columns `input_ids`, `labels` (the last assistant turn, else -100) and `length` in tokens."""
+    """Columns `input_ids`, `labels` (the last assistant turn, else -100), `length` in tokens, and `source`.
+
+    `into` names the file to keep them in, instead of memory.
+    """
     checks = _checks(tokenizer, max_length, policy)
 
     def columns(part: Sequence[Conversation]) -> Columns:
         spans = [span for row in part for span in _spans(tokenizer, row.messages[:-1], row.messages[-1:])]
         kept = [
-            (ids, start)
+            (row, ids, start)
             for row, (ids, start) in zip(part, _encode(tokenizer, spans), strict=True)
             if checks.is_unforged(row, row.messages, ids) and checks.fits(row, len(ids))
         ]
         return {
-            "input_ids": [ids for ids, _ in kept],
-            "labels": [[IGNORED] * start + ids[start:] for ids, start in kept],
-            "length": [len(ids) for ids, _ in kept],
+            "input_ids": [ids for _, ids, _ in kept],
+            "labels": [[IGNORED] * start + ids[start:] for _, ids, start in kept],
+            "length": [len(ids) for _, ids, _ in kept],
+            SOURCE: [_source(row) for row, _, _ in kept],
         }
 
-    return _collected(rows, columns, ("input_ids", "labels"), checks)
+    return _collected(rows, columns, ("input_ids", "labels"), checks, into)
 
 
 def tokenise_pairs(
@@ -74,19 +90,27 @@ def tokenise_pairs(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None,
     policy: ScreeningSpec = USUAL,
+    into: Path | None = None,
+    *,
+    joined: bool = False,
 ) -> Tokenised:
-    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` of all three together.
+    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` of all three together,
+    and `source`.
 
     `max_length` bounds the prompt with the longer completion. With a margin on any row there is a column
-    `margin` too, 0 where it is unknown.
+    `margin` too, 0 where it is unknown. `joined` puts the prompt at the head of both completions, for reward
+    models. `into` names the file to keep them in, instead of memory.
     """
-    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    names = ("chosen_ids", "rejected_ids") if joined else ("prompt_ids", "chosen_ids", "rejected_ids")
+    has_margin = False
     checks = _checks(tokenizer, max_length, policy)
 
     def columns(part: Sequence[PreferencePair]) -> Columns:
+        nonlocal has_margin
+        has_margin |= any(row.margin is not None for row in part)
         spans = [span for row in part for span in _spans(tokenizer, row.prompt, row.chosen, row.rejected)]
         encoded = _encode(tokenizer, spans)
-        found: Columns = {name: [] for name in (*names, "length", "margin")}
+        found: Columns = {name: [] for name in (*names, "length", "margin", SOURCE)}
         for row, one, other in zip(part, encoded[::2], encoded[1::2], strict=True):
             (chosen_ids, chosen_start), (rejected_ids, rejected_start) = one, other
             start = min(chosen_start, rejected_start)
@@ -97,37 +121,28 @@ def tokenise_pairs(
                 and checks.differ(row, chosen_ids, rejected_ids)
             ):
                 continue
-            values = (chosen_ids[:start], chosen_ids[start:], rejected_ids[start:])
+            apart = (chosen_ids[:start], chosen_ids[start:], rejected_ids[start:])
+            values = (chosen_ids, chosen_ids[:start] + rejected_ids[start:]) if joined else apart
             for name, ids in zip(names, values, strict=True):
                 found[name].append(ids)
             found["length"].append(len(chosen_ids) + len(rejected_ids) - start)
             found["margin"].append(row.margin or 0.0)
+            found[SOURCE].append(_source(row))
         return found
 
-    pairs = _collected(rows, columns, names, checks)
-    if any(row.margin is not None for row in rows):
+    pairs = _collected(rows, columns, names, checks, into)
+    if has_margin:
         return pairs
     return replace(pairs, dataset=pairs.dataset.remove_columns("margin"))
 
 
-def join_prompts(pairs: Tokenised) -> Tokenised:
-    """The same pairs with the prompt at the head of `chosen_ids` and `rejected_ids`, for reward models."""
-
-    def joined(part: Columns) -> Columns:
-        return {
-            side: [prompt + ids for prompt, ids in zip(part["prompt_ids"], part[side], strict=True)]
-            for side in ("chosen_ids", "rejected_ids")
-        }
-
-    kept = [name for name in pairs.dataset.column_names if name in ("length", "margin")]
-    others = [name for name in pairs.dataset.column_names if name not in kept]
-    return replace(pairs, dataset=pairs.dataset.map(joined, batched=True, remove_columns=others))
-
-
-def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, block_length: int) -> Tokenised:
+def tokenise_texts(
+    rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, block_length: int, into: Path | None = None
+) -> Tokenised:
     """Texts joined with EOS and cut into blocks of `block_length` tokens, all of them trained on.
 
-    The remainder that fills no block is dropped, and not counted: `dropped` is 0.
+    The remainder that fills no block is dropped, and not counted: `dropped` is 0. `into` names the file to
+    keep them in, instead of memory.
     """
     stream: list[int] = []
     checks = TokenChecks(tokenizer, None)
@@ -142,7 +157,7 @@ def tokenise_texts(rows: Sequence[Text], tokenizer: PreTrainedTokenizerBase, blo
         del stream[:end]
         return {"input_ids": blocks, "labels": blocks, "length": [block_length] * len(blocks)}
 
-    parts = _tables(rows, columns, ("input_ids", "labels"))
+    parts = _tables(rows, columns, ("input_ids", "labels"), into)
     if not len(parts):
         raise TokeniseError(
             f"the text holds {len(stream)} tokens, fewer than one block_length of {block_length}"
@@ -157,9 +172,13 @@ def _checks(tokenizer: PreTrainedTokenizerBase, max_length: int | None, policy: 
 
 
 def _collected(
-    rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str], checks: TokenChecks
+    rows: Sequence[Any],
+    columns: Callable[[Any], Columns],
+    token_names: Sequence[str],
+    checks: TokenChecks,
+    into: Path | None,
 ) -> Tokenised:
-    dataset = _tables(rows, columns, token_names)
+    dataset = _tables(rows, columns, token_names, into)
     if len(rows) and not len(dataset) and not checks.findings.errors:
         raise TokeniseError(_nothing_left(len(rows), checks.findings))
     return Tokenised(dataset, len(rows) - len(dataset), checks.findings)
@@ -170,15 +189,30 @@ def _nothing_left(count: int, findings: Findings) -> str:
     return f"none of {count} rows can be trained on: {reasons}"
 
 
-def _tables(rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str]) -> Dataset:
+def _tables(
+    rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str], into: Path | None
+) -> Dataset:
     """Arrow tables of some rows at a time: Python lists of all tokens would take ten times the memory."""
-    kinds = {name: List(Value("int32")) for name in token_names} | {"length": Value("int32")}
-    parts = []
-    for start in range(0, max(len(rows), 1), CHUNK):
-        found = columns(rows[start : start + CHUNK])
-        features = Features({name: kinds.get(name, Value("float32")) for name in found})
-        parts.append(Dataset.from_dict(found, features=features))
-    return concatenate_datasets(parts)
+    kinds = {name: List(Value("int32")) for name in token_names}
+    kinds |= {"length": Value("int32"), SOURCE: Value("string")}
+
+    def tables() -> Iterator[Dataset]:
+        for start in range(0, max(len(rows), 1), CHUNK):
+            found = columns(rows[start : start + CHUNK])
+            features = Features({name: kinds.get(name, Value("float32")) for name in found})
+            yield Dataset.from_dict(found, features=features)
+
+    if into is None:
+        return concatenate_datasets([*tables()])
+    with ArrowWriter(path=str(into)) as writer:
+        for table in tables():
+            writer.write_table(table.data.table)
+        writer.finalize()
+    return Dataset.from_file(str(into))
+
+
+def _source(row: Conversation | PreferencePair) -> str:
+    return "" if row.place is None else row.place.source
 
 
 def _spans(

@@ -6,6 +6,7 @@ Source  conservative DPO: Mitchell 2023, "A note on DPO with noisy preferences",
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
 from peft import PeftModel
@@ -31,7 +32,9 @@ from align.runtime.universal import LATEST, convert, load_universal
 from align.runtime.unshard import watch_gradients
 from align.training.batches import PlannedSampler, SortedSampler
 from align.training.checkpoints import layout_of
+from align.training.journal import part_metric
 from align.training.scoring import score_last, score_selected
+from align.training.tokenise import SOURCE, lengths
 
 
 class NonFiniteLossError(RuntimeError):
@@ -61,20 +64,43 @@ class _Planned(Trainer):
 
     # Metrics that the leaner scoring on the CPU leaves unmeasured.
     unmeasured: tuple[str, ...] = ()
+    _part: Dataset | None = None  # what is evaluated just now, where it is not all held-out rows
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> PlannedSampler:
         share = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        sampler = PlannedSampler(
-            self.train_dataset["length"][:], share * self.args.world_size, self.args.seed
-        )
+        sampler = PlannedSampler(lengths(self.train_dataset), share * self.args.world_size, self.args.seed)
         self.add_callback(_EpochOfPlan(sampler))
         return sampler
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> SortedSampler:
-        return SortedSampler(self.eval_dataset["length"][:])
+        return SortedSampler(lengths(self.eval_dataset if self._part is None else self._part))
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measure the held-out rows, then those of each source by themselves where there are several."""
+        measured: dict[str, float] = super().evaluate(*args, **kwargs)
+        for name, rows in rows_by_source(self.eval_dataset).items():
+            self._evaluate_part(name, self.eval_dataset.select(rows))
+        return measured
+
+    def _evaluate_part(self, name: str, part: Dataset) -> None:
+        loaders = self.__dict__.pop("_eval_dataloaders", None)  # kept ones read the whole
+        self._part = part
+        try:
+            loader = self.get_eval_dataloader(part)
+            found = self.evaluation_loop(loader, f"Evaluation of {name}", prediction_loss_only=True)
+        finally:
+            self._part = None
+            self.__dict__.pop("_eval_dataloaders", None)
+            if loaders is not None:
+                self._eval_dataloaders = loaders
+        measured = self._metrics["eval"]
+        values = {key: sum(own) / len(own) for key, own in measured.items() if key not in self.unmeasured}
+        measured.clear()
+        logged = {"loss": (found.metrics or {})["eval_loss"], **values}
+        Trainer.log(self, {part_metric(name, key): value for key, value in logged.items()})
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """Take no step beyond the last where its checkpoint is resumed; transformers 5.23 takes one more."""
@@ -160,6 +186,16 @@ class PlannedSFTTrainer(_Planned, SFTTrainer):
             self._score_lean(self.model, is_paired=False)
 
 
+def rows_by_source(dataset: Dataset) -> dict[str, np.ndarray]:
+    """The rows of each source, where there are several; else nothing."""
+    if SOURCE not in dataset.column_names:
+        return {}
+    names, numbers = np.unique(dataset.with_format("numpy")[SOURCE][:], return_inverse=True)
+    if len(names) < 2:
+        return {}
+    return {str(name): np.flatnonzero(numbers == number) for number, name in enumerate(names)}
+
+
 def _scores_in_fp32(model: torch.nn.Module, inputs: Any, outputs: Any) -> Any:
     """Differences of scores in bf16, which DeepSpeed's engine computes in, would lose their margin."""
     outputs.logits = outputs.logits.float()
@@ -204,7 +240,7 @@ class PlannedDPOTrainer(_Planned, DPOTrainer):
             with_columns: Dataset = super()._precompute_ref_logps(dataset, name, batch_size)
             return with_columns
         self._lean()
-        order = list(SortedSampler(dataset["length"][:]))
+        order = list(SortedSampler(lengths(dataset)))
         loader = self.accelerator.prepare(
             DataLoader(dataset, batch_size, sampler=order, collate_fn=self.data_collator)
         )

@@ -18,7 +18,7 @@ from align.models.causal import load_policy, load_reference
 from align.models.scalar import load_reward_model
 from align.models.spec import AdapterSpec, ModelSpec
 from align.training.batches import batch_order
-from align.training.tokenise import join_prompts, tokenise_conversations, tokenise_pairs
+from align.training.tokenise import tokenise_conversations, tokenise_pairs
 from align.training.trainers import PlannedDPOTrainer, PlannedRewardTrainer, PlannedSFTTrainer
 from tests.training.conftest import Settings
 
@@ -108,7 +108,7 @@ def test_reward(
 
     spec = ModelSpec(path=str(tiny_model))
     common = shared(settings, micro, accumulation)
-    rows = join_prompts(tokenise_pairs(pairs, tokenizer, None)).dataset
+    rows = tokenise_pairs(pairs, tokenizer, None, joined=True).dataset
     trainers = []
     for trainer_class, dataset, extra in (
         (PlannedRewardTrainer, rows, {}),

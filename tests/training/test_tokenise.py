@@ -17,7 +17,6 @@ from align.models.tokenizer import load_tokenizer
 from align.training.tokenise import (
     IGNORED,
     TokeniseError,
-    join_prompts,
     tokenise_conversations,
     tokenise_pairs,
     tokenise_texts,
@@ -128,11 +127,12 @@ def test_pairs_are_tokenised_as_trl_does(
         processing_class=tokenizer,
     ).train_dataset
     ours = tokenise_pairs(pairs, tokenizer, None)
+    joined = tokenise_pairs(pairs, tokenizer, None, joined=True)
 
     for side in ("prompt_ids", "chosen_ids", "rejected_ids"):
         assert ours.dataset[side][:] == dpo[side][:]
     for side in ("chosen_ids", "rejected_ids"):
-        assert join_prompts(ours).dataset[side][:] == reward[side][:]
+        assert joined.dataset[side][:] == reward[side][:]
 
 
 def test_rows_that_are_too_long_are_dropped_and_counted(
@@ -162,7 +162,7 @@ def test_margins_are_kept_where_there_are_any(
     sure = PreferencePair(row.prompt, row.chosen, row.rejected, margin=1.5)
 
     assert "margin" not in tokenise_pairs(pairs, tokenizer, None).dataset.column_names
-    assert join_prompts(tokenise_pairs([sure, row], tokenizer, None)).dataset["margin"][:] == [1.5, 0.0]
+    assert tokenise_pairs([sure, row], tokenizer, None, joined=True).dataset["margin"][:] == [1.5, 0.0]
 
 
 def test_texts_become_full_blocks_with_an_end_after_each(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -192,7 +192,7 @@ def test_rows_come_out_the_same_in_pieces(
         return [
             tokenise_conversations(conversations, tokenizer, 30).dataset.to_dict(),
             tokenise_pairs(pairs, tokenizer, 40).dataset.to_dict(),
-            join_prompts(tokenise_pairs(pairs, tokenizer, None)).dataset.to_dict(),
+            tokenise_pairs(pairs, tokenizer, None, joined=True).dataset.to_dict(),
             tokenise_texts(plain, tokenizer, 7).dataset.to_dict(),
         ]
 
