@@ -1,13 +1,18 @@
 """Check: what would stop an evaluation, found without weights, as `field: problem` lines."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from align.config.plugin import PluginSpec
+from align.data.card import card_problems
 from align.data.errors import DataError
+from align.data.records import PreferencePair
 from align.data.screening.control_tokens import ControlTokens
 from align.data.screening.findings import Findings
+from align.data.source import load_rows
+from align.data.spec import DataSpec
 from align.evaluation.judging import built_judge
 from align.evaluation.suite import Suite
 from align.models.spec import ModelSpec
@@ -44,6 +49,21 @@ def judge_problems(name: str, plugin: PluginSpec, suites: Sequence[Suite], io: S
     except DataError as problem:
         return str(problem).splitlines()
     return []
+
+
+def preference_problems(
+    data: DataSpec | None, judge_sets: Mapping[str, DataSpec], outputs: Path
+) -> list[str]:
+    """The pairs that reward models are measured on fit their cards, and judge sets can be read."""
+    sets = {f"judge_sets.{name}": spec for name, spec in judge_sets.items()}
+    given = sets if data is None else {"data": data, **sets}
+    found = [f"{field}.{line}" for field, spec in given.items() for line in card_problems(spec, outputs)]
+    for field, spec in sets.items():
+        try:
+            load_rows(spec, PreferencePair, outputs)
+        except DataError as problem:
+            found += [f"{field}: {line}" for line in str(problem).splitlines()]
+    return found
 
 
 def control_token_problems(

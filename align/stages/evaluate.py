@@ -66,11 +66,16 @@ class Evaluate(Spec):
 
     def check(self, io: StageIO) -> list[str]:
         """Problems that would stop this stage, as `field.path: problem`."""
-        from align.evaluation.check import control_token_problems, judge_problems, reward_problems
+        from align.evaluation.check import (
+            control_token_problems,
+            judge_problems,
+            preference_problems,
+            reward_problems,
+        )
         from align.runtime.speaker import speaker_of
 
         suites: dict[str, Suite] = {}
-        problems = [*self._suite_problems(io, suites), *self._pair_problems(io)]
+        problems = [*self._suite_problems(io, suites)]
         for name, plugin in self.rewards.items():
             asked = [suite for suite in suites.values() if self._is_scored(suite.name, name)]
             problems += reward_problems(f"rewards.{name}", plugin, asked, io)
@@ -84,6 +89,8 @@ class Evaluate(Spec):
                 if speaker is not None and group == "checkpoints":
                     field = f"{group}.{name}"
                     problems += control_token_problems(field, speaker.tokenizer, suites.values())
+        if self.reward_models:
+            problems += preference_problems(self.data, self.judge_sets, io.outputs)
         return problems
 
     def run(self, io: StageIO) -> None:
@@ -163,22 +170,6 @@ class Evaluate(Spec):
                 suites[name] = load_suite(name, spec, io.outputs)
             except DataError as problem:
                 yield from str(problem).splitlines()
-
-    def _pair_problems(self, io: StageIO) -> list[str]:
-        from align.data.card import card_problems
-        from align.data.records import PreferencePair
-        from align.data.source import load_problems
-
-        if not self.reward_models:
-            return []
-        pairs = {} if self.data is None else {"data": self.data}
-        pairs |= {f"judge_sets.{name}": spec for name, spec in self.judge_sets.items()}
-        problems = [
-            f"{field}.{line}" for field, spec in pairs.items() for line in card_problems(spec, io.outputs)
-        ]
-        for name, spec in self.judge_sets.items():
-            problems += load_problems(f"judge_sets.{name}", spec, PreferencePair, io.outputs)
-        return problems
 
     def _answers(self, io: StageIO, suites: Sequence[Suite]) -> "dict[str, dict[str, Answers]]":
         """Suite -> checkpoint -> answers with their scores."""
