@@ -42,6 +42,7 @@ def decode(
     stop: Tensor,
     pad: int,
     steps: int,
+    hear: Callable[[int, int], None] | None = None,
 ) -> list[Answer]:
     """Continue every prompt until a stop token or for `steps` tokens.
 
@@ -53,6 +54,7 @@ def decode(
         stop: ids that end a row. (S,)
         pad: any valid id; it fills the left of short prompts and is masked out.
         steps: most tokens per row.
+        hear: called with the row and its next token, as soon as there is one.
 
     Returns:
         New token ids per row, the stop token included where one was chosen, and their log-probabilities.
@@ -72,6 +74,8 @@ def decode(
             if is_active:
                 chosen[row][0].append(token)
                 chosen[row][1].append(logprob)
+                if hear is not None:
+                    hear(row, token)
         active = active & ~torch.isin(following, stop)
         if not active.any():
             break

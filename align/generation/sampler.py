@@ -1,6 +1,6 @@
 """Sampler: prompts -> completions; the in-process one runs a transformers model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -112,10 +112,13 @@ class TransformersSampler:
         """
         return self.complete_tokens(self._rendered(prompts))
 
-    def complete_tokens(self, prompts: Sequence[Sequence[int]], first: int = 0) -> list[Completion]:
+    def complete_tokens(
+        self, prompts: Sequence[Sequence[int]], first: int = 0, hear: Callable[[int, int], None] | None = None
+    ) -> list[Completion]:
         """One completion per prompt of token ids, in the prompts' order.
 
         Prompts are numbered from `first` on: the number stands for the prompt's stream of random numbers.
+        `hear` gets the number of a prompt and its next token as soon as there is one.
 
         Raises:
             DataError: a prompt and `max_new_tokens` together do not fit the model's context.
@@ -125,7 +128,7 @@ class TransformersSampler:
         lengths = [len(ids) for ids in prompts]
         with evaluating(self.model), torch.inference_mode(self._weights_stay):
             for rows in batches_by_length(lengths, *self._batch_limits):
-                answers = self._decode([prompts[row] for row in rows], [first + row for row in rows])
+                answers = self._decode([prompts[row] for row in rows], [first + row for row in rows], hear)
                 completions.update(zip(rows, map(self._completion, answers), strict=True))
         return [completions[row] for row in range(len(prompts))]
 
@@ -149,7 +152,12 @@ class TransformersSampler:
                 f"model's context of {context} tokens; filter the prompts or lower decoding.max_new_tokens"
             )
 
-    def _decode(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> list[Answer]:
+    def _decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        rows: Sequence[int],
+        hear: Callable[[int, int], None] | None,
+    ) -> list[Answer]:
         decoding = self._decoding
         uniforms = (
             row_uniforms(decoding.seed, rows, decoding.max_new_tokens) if decoding.temperature else None
@@ -162,7 +170,10 @@ class TransformersSampler:
             return draw(self._shaped(logits), uniforms[batch_rows.cpu(), step])
 
         pad = self._tokenizer.pad_token_id or 0
-        return decode(self.model, prompts, choose, stop=self._stop, pad=pad, steps=decoding.max_new_tokens)
+        told = None if hear is None else lambda row, token: hear(rows[row], token)
+        return decode(
+            self.model, prompts, choose, stop=self._stop, pad=pad, steps=decoding.max_new_tokens, hear=told
+        )
 
     def _completion(self, answer: Answer) -> Completion:
         tokens, logprobs = answer

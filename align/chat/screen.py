@@ -1,0 +1,58 @@
+"""Screen: answers as they grow -> columns that are redrawn on a terminal, plain lines anywhere else."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+
+class Screen:
+    """One round of answers, a column per model. Models' text is never read as markup."""
+
+    def __init__(self, names: Sequence[str], console: Console) -> None:
+        self._console = console
+        self._texts = dict.fromkeys(range(len(names)), "")
+        self._names = names
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, place: int, text: str) -> None:
+        """The answer of one model so far."""
+        before, self._texts[place] = self._texts[place], text
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+            return
+        if not before:
+            self._write(f"{self._names[place]}: ")
+        self._write(text.removeprefix(before) if text.startswith(before) else f"\n{text}")
+
+    def end(self, place: int) -> None:
+        """The answer of one model is complete."""
+        if not self._live:
+            self._write("\n" if self._texts[place] else f"{self._names[place]}:\n")
+
+    def _write(self, text: str) -> None:
+        self._console.file.write(text)
+        self._console.file.flush()
+
+    def _table(self) -> Table:
+        table = Table.grid(expand=True, padding=(0, 2))
+        for _ in self._names:
+            table.add_column(ratio=1)
+        table.add_row(*(Text(name, style="bold cyan") for name in self._names))
+        table.add_row(*(Text(self._texts[place]) for place in range(len(self._names))))
+        return table
