@@ -20,7 +20,8 @@ def held_out_loss(task: str, folder: Path, output: Path) -> float:
 
 
 def sft_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> float:
-    from align.data.records import Conversation, messages_of
+    from align.data.formats.turns import messages_of
+    from align.data.records import Conversation
     from align.models.tokenizer import load_tokenizer
     from align.training.tokenise import IGNORED, tokenise_conversations
 
@@ -54,7 +55,8 @@ def dpo_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> 
 
 
 def tokenised(rows: Sequence[Mapping[str, Any]], folder: Path) -> Any:
-    from align.data.records import PreferencePair, messages_of
+    from align.data.formats.turns import messages_of
+    from align.data.records import PreferencePair
     from align.models.tokenizer import load_tokenizer
     from align.training.tokenise import tokenise_pairs
 

@@ -19,12 +19,11 @@ from align.artifacts.fingerprint import described as identified
 from align.artifacts.once import made_once, sweep
 from align.config.source import source_digest
 from align.data.composed import composed, is_composed
-from align.data.conversion import Converter
+from align.data.conversion import Converter, PlacedRow
 from align.data.errors import DataError
 from align.data.generated import materialise
 from align.data.readers.hub import described, hub_dataset
-from align.data.readers.json_rows import RawRow
-from align.data.readers.local import local_rows
+from align.data.readers.local import files_of, local_rows
 from align.data.records import Conversation, Place, PreferencePair, Prompt, Row, RowError
 from align.data.report import Report, SourceReport
 from align.data.row_file import RowFile, RowWriter
@@ -151,33 +150,42 @@ class _Opened:
     source: SourceSpec
     origin: str
     size: int
-    raw_rows: Callable[[], Iterator[RawRow]] = field(repr=False)
+    raw_rows: Callable[[], Iterator[PlacedRow]] = field(repr=False)
     sha256: str | None
     standing: Standing
 
 
 def _open(name: str, source: SourceSpec, outputs: Path, digests: Digests) -> _Opened:
     if source.hub is not None:
-        dataset = hub_dataset(source.hub)
-        numbered = lambda: ((f"row {number}", row) for number, row in enumerate(dataset, start=1))  # noqa: E731
-        standing = standing_of(name, source, None, outputs)
-        return _Opened(name, source, described(source.hub), dataset.data.nbytes, numbered, None, standing)
-    file = materialise(source, outputs)
-    size, sha256 = 0, None
-    if file.is_file():
-        size = file.stat().st_size * PACKED.get(file.suffix, 1)
-        sha256 = sha256_of(file) if size <= LARGE else digests.file(file)
-    return _Opened(
-        name,
-        source,
-        str(file),
-        size,
-        lambda: local_rows(
-            file, encoding=source.encoding, text_unit=source.text_unit, quoting=source.quoting
-        ),
-        sha256,
-        Standing("no card") if sha256 is None else standing_of(name, source, sha256, outputs),
-    )
+        dataset, origin = hub_dataset(source.hub), described(source.hub)
+        numbered = lambda: (  # noqa: E731
+            (Place(name, origin, f"row {number}"), row) for number, row in enumerate(dataset, start=1)
+        )
+        standing = standing_of(name, source, (), outputs)
+        return _Opened(name, source, origin, dataset.data.nbytes, numbered, None, standing)
+    path = materialise(source, outputs)
+    size, sha256, standing = 0, None, Standing("no card")
+    if path.exists():
+        files = list(files_of(path))
+        size = sum(file.stat().st_size * PACKED.get(file.suffix, 1) for file in files)
+        known = [sha256_of(file) if size <= LARGE else digests.file(file) for file in files]
+        sha256 = digests.folder(path) if path.is_dir() else known[0]
+        standing = standing_of(name, source, known, outputs)
+    return _Opened(name, source, str(path), size, lambda: _local(name, source, path), sha256, standing)
+
+
+def _local(name: str, source: SourceSpec, path: Path) -> Iterator[PlacedRow]:
+    """The raw rows of a file, or of all files of a folder, with their places."""
+    for file in files_of(path):
+        rows = local_rows(
+            file,
+            read_as=source.read_as,
+            encoding=source.encoding,
+            text_unit=source.text_unit,
+            quoting=source.quoting,
+        )
+        for line, raw in rows:
+            yield Place(name, str(file), line), raw
 
 
 def _key(
@@ -258,19 +266,10 @@ class _Pass:
         account = SourceReport(item.origin, item.sha256, revision, source.card, item.standing, name)
         self.report.sources[name] = account
         convert = Converter(name, source, self._row_type)
-        for line, raw in item.raw_rows():
+        for place, row in convert(_counted(item.raw_rows(), account)):
             account.rows_in += 1
-            if not is_composed(raw):
-                account.composed += 1
-                raw = composed(raw)
-            place = Place(name, item.origin, line)
-            try:
-                row = convert(raw)
-            except RowError as cause:
-                self.screen.refuse(cause, source.bad_rows, place, account)
-                continue
-            if row is None:
-                account.note("filtered out", "drop", str(place))
+            if isinstance(row, RowError):
+                self.screen.refuse(row, source.bad_rows, place, account)
             elif source.part is not None and not is_in_part(row, source.part):
                 account.note(OTHER_PART, "drop", str(place))
             elif passed := self.screen(replace(row, place=place), account):
@@ -280,8 +279,19 @@ class _Pass:
                     return
 
 
+def _counted(raw_rows: Iterator[PlacedRow], account: SourceReport) -> Iterator[PlacedRow]:
+    """The rows as they are read, with their text in NFC."""
+    for place, raw in raw_rows:
+        account.read += 1
+        if is_composed(raw):
+            yield place, raw
+        else:
+            account.composed += 1
+            yield place, composed(raw)
+
+
 def _nothing_left(name: str, account: SourceReport) -> str:
-    if not account.rows_in:
+    if not account.read:
         return f"{account.origin}: holds no rows (source {name!r})"
     reasons = "; ".join(f"{count} × {reason}" for reason, count in account.dropped.most_common())
     return f"{account.origin}: none of its {account.rows_in} rows can be used (source {name!r}): {reasons}"

@@ -38,6 +38,10 @@ class Refusal(RowError):
     """A row that stops the run whatever `bad_rows` says."""
 
 
+class Unused(RowError):
+    """A row that is sound and of no use here: dropped and counted whatever the policies say."""
+
+
 class Place(NamedTuple):
     """Where a row was read: its source, the file (or the Hub's name), and the line."""
 
@@ -47,6 +51,13 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.origin}:{self.line}"
+
+    def with_other(self, other: "Place") -> "Place":
+        """Where two rows stand that make one together."""
+        if other == self:
+            return self
+        told = other.line if other.origin == self.origin else str(other)
+        return self._replace(line=f"{self.line} and {told}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +82,13 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A dialogue that ends with the assistant turn to be learnt."""
+    """A dialogue that ends with an assistant turn.
+
+    `learnt`: the places from 0 of the assistant turns that are trained on; None means the last one alone.
+    """
 
     messages: tuple[Message, ...]
+    learnt: tuple[int, ...] | None = None
     place: Place | None = field(default=None, compare=False, repr=False)
 
 
@@ -98,36 +113,6 @@ class Prompt:
 
 
 Row = Text | Conversation | PreferencePair | Prompt
-
-
-def messages_of(turns: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
-    """Build messages from `{"role", "content"}` mappings.
-
-    Raises:
-        RowError: a turn is no mapping, has an unknown role, or its content is not text.
-    """
-    built = []
-    for number, turn in enumerate(turns, start=1):
-        if not isinstance(turn, Mapping):
-            raise RowError(
-                f"turn {number} is {type(turn).__name__}, expected a mapping with role and content"
-            )
-        role, content = turn.get("role"), turn.get("content")
-        if role not in ROLES:
-            raise RowError(
-                f"turn {number}: unknown role {role!r}; expected one of {', '.join(ROLES)}",
-                reason="unknown role",
-                kind="role",
-            )
-        if not isinstance(content, str):
-            is_null = content is None
-            raise RowError(
-                f"turn {number}: content is {'null' if is_null else type(content).__name__}, expected text",
-                reason="content is null" if is_null else "content is not text",
-                kind="blank" if is_null else "misfit",
-            )
-        built.append(Message(role, content))
-    return tuple(built)
 
 
 def texts_of(row: Row) -> tuple[str, ...]:
@@ -155,6 +140,7 @@ def check_row(row: Row) -> None:
             raise RowError("the text is blank", kind="blank")
     elif isinstance(row, Conversation):
         _check_turns(row.messages, end="assistant", what="a conversation")
+        _check_learnt(row)
     elif isinstance(row, Prompt):
         _check_turns(row.messages, end="user", what="a prompt")
     else:
@@ -185,6 +171,17 @@ def _check_turns(messages: Sequence[Message], *, end: Role, what: str) -> None:
     last = messages[-1].role
     if last != end and not (end == "user" and last == "tool"):
         raise RowError(f"{what} ends with {last}, expected {end}", kind="unanswered")
+
+
+def _check_learnt(row: Conversation) -> None:
+    for place in row.learnt or ():
+        if row.messages[place].role != "assistant":
+            raise RowError(
+                f"turn {place + 1} ({row.messages[place].role}) is to be learnt; only assistant turns can be",
+                reason="a turn to be learnt is not the assistant's",
+            )
+    if row.learnt == ():
+        raise RowError("no turn of the conversation is to be learnt")
 
 
 def _check_completion(pair: PreferencePair, completion: Sequence[Message], name: str) -> None:

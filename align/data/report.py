@@ -13,6 +13,8 @@ from align.data.standing import Standing, warning
 class SourceReport:
     """Rows of one source: `rows_in` = `kept` + what was dropped or refused, by reason.
 
+    `read` counts rows of the file and `rows_in` what its format made of them, which is the same unless the
+    format makes several rows of one, or compares answers: a row of the file that makes nothing counts once.
     `origin` is the file or the Hub name; `sha256` that of the file, `revision` the Hub's. `composed`
     counts rows with text that was not in NFC and is now. `train` and `held_out` count rows after the split
     and the mixture, repeats included: their sum can exceed `kept`.
@@ -24,6 +26,7 @@ class SourceReport:
     card: str | None = None
     standing: Standing = Standing("no card")
     name: str = ""
+    read: int = 0
     rows_in: int = 0
     composed: int = 0
     kept: int = 0
@@ -56,6 +59,7 @@ class SourceReport:
             "card": self.card,
             "card_check": self.standing.verdict,
             "card_problems": list(self.standing.problems),
+            "read": self.read,
             "rows_in": self.rows_in,
             "composed": self.composed,
             "kept": self.kept,
@@ -121,8 +125,9 @@ class Report:
         for name, source in self.sources.items():
             caution = warning(name, source.card, source.standing.verdict, source.standing.problems)
             told += [] if caution is None else [caution]
+            made = f" made of {source.read}" if source.read != source.rows_in else ""
             told.append(
-                f"{name}: {source.rows_in} rows in, {source.kept} kept, {source.train} to train on, "
+                f"{name}: {source.rows_in} rows in{made}, {source.kept} kept, {source.train} to train on, "
                 f"{source.held_out} held out"
             )
             if source.composed:

@@ -12,6 +12,7 @@ from align.config.plugin import Plugin, PluginSpec
 from align.config.spec import LOGISTICS, Bool, ContentMark, Fraction, Int, Positive, PositiveInt, Spec
 from align.config.suggest import did_you_mean
 from align.data.formats.table import FORMATS
+from align.data.readers.local import FileKind
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -78,6 +79,9 @@ class PartSpec(Spec):
 class SourceSpec(Spec):
     """One dataset: exactly one of `path`, `hub`, or `generator` with a `path` relative to what it writes.
 
+    `path` is a file, or a folder whose files are read one after the other in the order of their names; a
+    file is read as its suffix says, or `read_as`.
+
     `format` names a converter of `align.data.formats`, or is a `_target_` leaf of the user's own. `generator`
     is a `_target_` leaf called with `folder=...`; it writes the files once, keyed by its arguments. `filter`
     and `map` are `_target_` leaves that take and return canonical rows (filter returns a bool); `map` runs
@@ -101,6 +105,7 @@ class SourceSpec(Spec):
     weight: Positive | None = None
     part: PartSpec | None = None
     max_rows: PositiveInt | None = None
+    read_as: FileKind | None = None
     encoding: str = "utf-8"
     text_unit: Literal["line", "paragraph", "document"] = "line"
     quoting: Literal["minimal", "none"] | None = None

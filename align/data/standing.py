@@ -7,7 +7,7 @@ Reads   cards; the data report of a stage
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +37,7 @@ class Standing:
     languages: tuple[str, ...] = EXPECTED
 
 
-def standing_of(name: str, source: SourceSpec, digest: str | None, outputs: Path) -> Standing:
+def standing_of(name: str, source: SourceSpec, digests: Sequence[str], outputs: Path) -> Standing:
     """Hold what is about to be read against its card.
 
     The stage's check has read every row of it; here the file's sha256 (for the Hub: name and revision) has to
@@ -46,7 +46,7 @@ def standing_of(name: str, source: SourceSpec, digest: str | None, outputs: Path
     Args:
         name: the source's name in its mixture.
         source: the source.
-        digest: sha256 of the local file that is read.
+        digests: sha256 of every local file that is read.
         outputs: where generated files and their cards lie.
 
     Raises:
@@ -61,10 +61,9 @@ def standing_of(name: str, source: SourceSpec, digest: str | None, outputs: Path
     facts = card.align
     if source.hub is not None:
         found = pinned_problems(facts, source.hub)
-    elif digest in {stated.sha256 for stated in facts.files}:
-        found = []
     else:
-        found = [f"files: none has the sha256 of {source.path}, which is {digest}"]
+        strange = sorted(set(digests) - {stated.sha256 for stated in facts.files})
+        found = [f"files: none has the sha256 of {source.path}, which is {digest}" for digest in strange]
     if found:
         raise DataError(f"sources.{name}: {path}: align.{'; align.'.join(found)}. To go on, {REMEDY}")
     return Standing("verified", languages=tuple(card.language))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 from datasets.arrow_writer import ArrowWriter
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from align.data.records import Conversation, Message, PreferencePair, RowError, Text
 from align.data.screening.findings import Findings
@@ -62,25 +62,29 @@ def tokenise_conversations(
     policy: ScreeningSpec = USUAL,
     into: Path | None = None,
 ) -> Tokenised:
-    """Columns `input_ids`, `labels` (the last assistant turn, else -100), `length` in tokens, and `source`.
+    """Columns `input_ids`, `labels` (the turns to be learnt, else -100), `length` in tokens, and `source`.
 
     `into` names the file to keep them in, instead of memory.
     """
     checks = _checks(tokenizer, max_length, policy)
 
     def columns(part: Sequence[Conversation]) -> Columns:
-        spans = [span for row in part for span in _spans(tokenizer, row.messages[:-1], row.messages[-1:])]
-        kept = [
-            (row, ids, start)
-            for row, (ids, start) in zip(part, _encode(tokenizer, spans), strict=True)
-            if checks.is_unforged(row, row.messages, ids) and checks.fits(row, len(ids))
-        ]
-        return {
-            "input_ids": [ids for _, ids, _ in kept],
-            "labels": [[IGNORED] * start + ids[start:] for _, ids, start in kept],
-            "length": [len(ids) for _, ids, _ in kept],
-            SOURCE: [_source(row) for row, _, _ in kept],
-        }
+        marked = [_learnt(tokenizer, row) for row in part]
+        encoded = tokenizer([text for text, _ in marked], add_special_tokens=False)
+        found: Columns = {"input_ids": [], "labels": [], "length": [], SOURCE: []}
+        for number, (row, ids, (text, spans)) in enumerate(
+            zip(part, encoded["input_ids"], marked, strict=True)
+        ):
+            if not (checks.is_unforged(row, row.messages, ids) and checks.fits(row, len(ids))):
+                continue
+            labels = [IGNORED] * len(ids)
+            for opening, end in spans:
+                first = _first_token(encoded, number, range(opening, end), 0)
+                last = _first_token(encoded, number, range(end, len(text)), len(ids))
+                labels[first:last] = ids[first:last]
+            for name, value in zip(found, (ids, labels, len(ids), _source(row)), strict=True):
+                found[name].append(value)
+        return found
 
     return _collected(rows, columns, ("input_ids", "labels"), checks, into)
 
@@ -215,6 +219,23 @@ def _source(row: Conversation | PreferencePair) -> str:
     return "" if row.place is None else row.place.source
 
 
+def _learnt(tokenizer: PreTrainedTokenizerBase, row: Conversation) -> tuple[str, list[tuple[int, int]]]:
+    """The whole text of a conversation, and from where to where its learnt turns go, in characters."""
+    last = len(row.messages) - 1
+    learnt = (last,) if row.learnt is None else row.learnt
+    spans = {
+        place: _spans(tokenizer, row.messages[:place], row.messages[place : place + 1])[0]
+        for place in {*learnt, last}
+    }
+    whole, _ = spans[last]
+    if not all(whole.startswith(text) for text, _ in spans.values()):
+        raise TokeniseError(
+            "the chat template renders a turn differently when others follow, so only the last one can be "
+            "learnt; choose another chat_template, or leave out what marks earlier turns to be learnt"
+        )
+    return whole, [(opening, len(text)) for text, opening in map(spans.__getitem__, learnt)]
+
+
 def _spans(
     tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], *completions: Sequence[Message]
 ) -> list[tuple[str, int]]:
@@ -236,17 +257,15 @@ def _encode(
     """(token ids, index of the first completion token) per text."""
     encoded = tokenizer([text for text, _ in spans], add_special_tokens=False)
     starts = [
-        next(
-            (
-                token
-                for place in range(opening, len(text))
-                if (token := encoded.char_to_token(row, place)) is not None
-            ),
-            0,
-        )
-        for row, (text, opening) in enumerate(spans)
+        _first_token(encoded, row, range(opening, len(text)), 0) for row, (text, opening) in enumerate(spans)
     ]
     return list(zip(encoded["input_ids"], starts, strict=True))
+
+
+def _first_token(encoded: BatchEncoding, row: int, places: range, otherwise: int) -> int:
+    """The token of the first of these characters that any token holds."""
+    tokens = (encoded.char_to_token(row, place) for place in places)
+    return next((token for token in tokens if token is not None), otherwise)
 
 
 def row_limit(model: PreTrainedModel, max_length: int | None) -> int | None:

@@ -178,18 +178,6 @@ ODD: list[tuple[str, type[Row], str, dict[str, Any]]] = [
         {"format": "prompts", "columns": {"prompt": "text"}},
     ),
     (
-        "llama_factory_demos/glaive_toolcall_en_demo.json",
-        Conversation,
-        "unknown speaker 'function_call'",
-        {"format": "sharegpt"},
-    ),
-    (
-        "llama_factory_demos/v1_sft_demo.jsonl",
-        Conversation,
-        "jsonl:1: turn 1: content is list",
-        {"format": "messages"},
-    ),
-    (
         "square_ko/question_test_ood.json",
         Conversation,
         "no field 'messages'; the row has question",

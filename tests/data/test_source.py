@@ -68,6 +68,7 @@ def test_rows_arrive_in_order_with_the_digest_of_their_file(tmp_path: Path) -> N
                 "card": None,
                 "card_check": "no card",
                 "card_problems": [],
+                "read": 3,
                 "rows_in": 3,
                 "composed": 0,
                 "kept": 3,

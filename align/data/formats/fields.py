@@ -31,7 +31,7 @@ def text(row: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         is_null = value is None
         raise RowError(
-            f"{name} is {_kind(value)}, expected text",
+            f"{name} is {kind(value)}, expected text",
             reason=f"{name} is {'null' if is_null else 'not text'}",
             kind="blank" if is_null else "misfit",
         )
@@ -47,6 +47,18 @@ def optional_text(row: Mapping[str, Any], name: str) -> str:
     return text(row, name) if row.get(name) is not None else ""
 
 
+def mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A field that must be a mapping.
+
+    Raises:
+        RowError: the field is missing or is not a mapping.
+    """
+    value = field(row, name)
+    if not isinstance(value, Mapping):
+        raise RowError(f"{name} is {kind(value)}, expected a mapping", reason=f"{name} is not a mapping")
+    return value
+
+
 def turns(row: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
     """A field that must be a list of mappings.
 
@@ -57,17 +69,18 @@ def turns(row: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         is_null = value is None
         raise RowError(
-            f"{name} is {_kind(value)}, expected a list of turns",
+            f"{name} is {kind(value)}, expected a list of turns",
             reason=f"{name} is {'null' if is_null else 'not a list'}",
             kind="blank" if is_null else "misfit",
         )
     for number, turn in enumerate(value, start=1):
         if not isinstance(turn, Mapping):
             raise RowError(
-                f"{name}: turn {number} is {_kind(turn)}, expected a mapping", reason=f"{name} is malformed"
+                f"{name}: turn {number} is {kind(turn)}, expected a mapping", reason=f"{name} is malformed"
             )
     return value
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """What an error calls a value that is not what was expected."""
     return "null" if value is None else type(value).__name__

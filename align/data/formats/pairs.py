@@ -1,10 +1,11 @@
-"""Preference rows -> PreferencePair: `prompt`, `chosen`, `rejected` as text or as lists of messages."""
+"""Preference rows -> PreferencePair: `chosen` and `rejected` in all the shapes they are published in."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from align.data.formats.fields import field, turns
-from align.data.records import Message, PreferencePair, RowError, messages_of
+from align.data.formats.fields import field, mapping, turns
+from align.data.formats.turns import SPEAKERS, learnt, messages_of, spoken
+from align.data.records import Message, PreferencePair, Role, RowError
 
 
 def pairs(row: Mapping[str, Any]) -> PreferencePair:
@@ -15,7 +16,8 @@ def pairs(row: Mapping[str, Any]) -> PreferencePair:
     its first turn) is not read. `margin`, where given, says by how much the first is better.
 
     Raises:
-        RowError: a field is missing or malformed, or the dialogues have no common beginning.
+        RowError: a field is missing or malformed, the dialogues have no common beginning, or a last answer
+            has a `loss_weight` of 0.
     """
     chosen, rejected = _completion(row, "chosen"), _completion(row, "rejected")
     margin = _margin(row)
@@ -24,6 +26,22 @@ def pairs(row: Mapping[str, Any]) -> PreferencePair:
     prompt = field(row, "prompt")
     opening = (Message("user", prompt),) if isinstance(prompt, str) else messages_of(turns(row, "prompt"))
     return PreferencePair(opening, chosen, rejected, margin)
+
+
+def sharegpt_pairs(row: Mapping[str, Any], speakers: Mapping[str, Role] | None = None) -> PreferencePair:
+    """`conversations` up to the question, `chosen` and `rejected` one turn each; all `{"from", "value"}`.
+
+    Args:
+        row: the raw row.
+        speakers: roles of names that ShareGPT has not, beside those that it has.
+
+    Raises:
+        RowError: a field is missing or malformed, a name is unknown, or a value is not text.
+    """
+    roles = {**SPEAKERS, **(speakers or {})}
+    prompt = spoken(turns(row, "conversations"), roles)
+    chosen, rejected = (spoken([mapping(row, name)], roles) for name in ("chosen", "rejected"))
+    return PreferencePair(prompt, chosen, rejected, _margin(row))
 
 
 def split_at_difference(
@@ -50,7 +68,13 @@ def split_at_difference(
 
 def _completion(row: Mapping[str, Any], name: str) -> tuple[Message, ...]:
     value = field(row, name)
-    return (Message("assistant", value),) if isinstance(value, str) else messages_of(turns(row, name))
+    if isinstance(value, str):
+        return (Message("assistant", value),)
+    found = turns(row, name)
+    messages, weighted = messages_of(found), learnt(found)
+    if weighted is not None and len(messages) - 1 not in weighted:
+        raise RowError(f"the last turn of {name} has a loss_weight of 0, so there is nothing to compare")
+    return messages
 
 
 def _margin(row: Mapping[str, Any]) -> float | None:

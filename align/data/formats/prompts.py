@@ -1,10 +1,12 @@
 """Prompt rows -> Prompt: what a policy is asked, and what is known about the right answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from align.data.formats.fields import field, turns
-from align.data.records import Message, PreferencePair, Prompt, messages_of
+from align.data.formats.fields import field, kind, text
+from align.data.formats.fields import turns as list_of_turns
+from align.data.formats.turns import messages_of
+from align.data.records import Conversation, Message, PreferencePair, Prompt, RowError
 
 
 def prompts(row: Mapping[str, Any]) -> Prompt:
@@ -16,12 +18,34 @@ def prompts(row: Mapping[str, Any]) -> Prompt:
         RowError: the field is missing or malformed.
     """
     prompt, reference = field(row, "prompt"), row.get("reference")
-    asked = (Message("user", prompt),) if isinstance(prompt, str) else messages_of(turns(row, "prompt"))
+    is_text = isinstance(prompt, str)
+    asked = (Message("user", prompt),) if is_text else messages_of(list_of_turns(row, "prompt"))
     if reference is None:
         return Prompt(asked)
     return Prompt(asked, reference if isinstance(reference, Mapping) else {"answer": reference})
 
 
-def asked(row: PreferencePair) -> Prompt:
-    """A `map` that keeps of a preference pair what was asked."""
-    return Prompt(row.prompt)
+def turns(row: Mapping[str, Any]) -> Prompt:
+    """`turns`: what is asked one after the other, as texts or as `{"content"}`; the first is the prompt.
+
+    The reference holds `follow_ups`, the later ones, where there are any; `category`; and `answer`, the first
+    of `reference`, where given.
+
+    Raises:
+        RowError: the field is missing, empty, or malformed.
+    """
+    asked = field(row, "turns")
+    if isinstance(asked, str) or not isinstance(asked, Sequence) or not asked:
+        raise RowError(f"turns is {kind(asked)}, expected a list of questions", reason="turns is not a list")
+    questions = [turn if isinstance(turn, str) else text(turn, "content") for turn in asked]
+    answer = next(iter(row.get("reference") or []), None)
+    known = {"category": row.get("category"), "follow_ups": questions[1:], "answer": answer}
+    reference = {name: value for name, value in known.items() if value}
+    return Prompt((Message("user", questions[0]),), reference)
+
+
+def asked(row: PreferencePair | Conversation) -> Prompt:
+    """A `map` that keeps what was asked; the last answer of a conversation becomes the reference."""
+    if isinstance(row, PreferencePair):
+        return Prompt(row.prompt)
+    return Prompt(row.messages[:-1], {"answer": row.messages[-1].content})

@@ -1,36 +1,76 @@
 """A local file -> raw rows, by suffix: jsonl, json, csv, tsv, txt, parquet; gzipped ones too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
+from align.artifacts.digest import visible_files
 from align.data.errors import located
 from align.data.readers.delimited import Quoting, delimited_rows
 from align.data.readers.json_rows import RawRow, json_rows
 from align.data.readers.parquet import parquet_rows
 from align.data.readers.plain import TextUnit, plain_rows
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet")
+FileKind = Literal["json", "csv", "tsv", "txt", "parquet"]
+SUFFIXES: Mapping[str, FileKind] = {
+    ".jsonl": "json",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "txt",
+    ".parquet": "parquet",
+}
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """A file itself; of a folder every visible file in it, in the order of their names.
+
+    Raises:
+        DataError: the folder is empty.
+    """
+    if not path.is_dir():
+        yield path
+        return
+    found = list(visible_files(path))
+    if not found:
+        raise located(path, None, "is an empty folder; name a file, or a folder that holds some")
+    yield from found
 
 
 def local_rows(
-    path: Path, *, encoding: str = "utf-8", text_unit: TextUnit = "line", quoting: Quoting | None = None
+    path: Path,
+    *,
+    read_as: FileKind | None = None,
+    encoding: str = "utf-8",
+    text_unit: TextUnit = "line",
+    quoting: Quoting | None = None,
 ) -> Iterator[RawRow]:
     """Raw rows of a file, each with the number of the line that it starts on.
 
+    Args:
+        path: the file, gzipped or not.
+        read_as: what the file is, where its suffix does not say so; JSON is an array or lines.
+        encoding: of the file.
+        text_unit: what a row of a plain text file is.
+        quoting: whether a table has quoted fields; by default csv has, tsv has not.
+
     Raises:
-        DataError: the suffix is unknown, or the file cannot be read as what the suffix says.
+        DataError: the suffix is unknown, or the file cannot be read as what it is said to be.
     """
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix in (".jsonl", ".json"):
+    kind = read_as or SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
+    if kind == "json":
         return json_rows(path, encoding)
-    if suffix == ".csv":
+    if kind == "csv":
         return delimited_rows(path, encoding, ",", quoting or "minimal")
-    if suffix == ".tsv":
+    if kind == "tsv":
         return delimited_rows(path, encoding, "\t", quoting or "none")
-    if suffix == ".txt":
+    if kind == "txt":
         return plain_rows(path, encoding, text_unit)
-    if suffix == ".parquet":
+    if kind == "parquet":
         return parquet_rows(path)
     raise located(
-        path, None, f"unknown kind of file; expected one of {', '.join(SUFFIXES)}, or these with .gz"
+        path,
+        None,
+        f"unknown kind of file; expected one of {', '.join(SUFFIXES)}, or these with .gz, or say what it is "
+        "with `read_as`",
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from align.data.records import Place, PreferencePair, Refusal, Row, RowError
+from align.data.records import Place, PreferencePair, Refusal, Row, RowError, Unused
 from align.data.report import Report, SourceReport
 from align.data.screening.control_tokens import ControlTokens
 from align.data.screening.duplicates import content_digest
@@ -47,6 +47,9 @@ class Screen:
         """Count a row that could not be converted, by what the policy for such rows says."""
         if isinstance(cause, Refusal):
             account.note(cause.reason, "error", str(place), str(cause))
+            return
+        if isinstance(cause, Unused):
+            account.note(cause.reason, "drop", str(place), str(cause))
             return
         spec = self._spec
         key, policy = {

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from align.data.formats.dialogues import SHAREGPT_ROLES, messages, sharegpt
+from align.data.formats.dialogues import messages, sharegpt
+from align.data.formats.turns import CALLERS, SPEAKERS
 from align.data.records import ROLES, Message, RowError
 
 
@@ -16,10 +17,10 @@ def test_messages_keeps_every_turn_in_order(turns: list[tuple[str, str]]) -> Non
     assert [(message.role, message.content) for message in messages(row).messages] == turns
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(SHAREGPT_ROLES)), st.text())))
+@given(st.lists(st.tuples(st.sampled_from(sorted(SPEAKERS.keys() - set(CALLERS))), st.text())))
 def test_sharegpt_keeps_every_turn_in_order(turns: list[tuple[str, str]]) -> None:
     row = {"conversations": [{"from": speaker, "value": value} for speaker, value in turns]}
-    expected = [(SHAREGPT_ROLES[speaker], value) for speaker, value in turns]
+    expected = [(SPEAKERS[speaker], value) for speaker, value in turns]
     assert [(message.role, message.content) for message in sharegpt(row).messages] == expected
 
 
@@ -44,15 +45,15 @@ def test_sharegpt_system_field_comes_first() -> None:
         (messages, {"messages": [{"role": "usr", "content": "hi"}]}, "turn 1: unknown role 'usr'"),
         (
             messages,
-            {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
-            "content is list, expected text",
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "value": "a.png"}]}]},
+            "turn 1: a part of its content is 'image_url'; only text can be learnt from",
         ),
         (messages, {"messages": [{"role": "user", "content": None}]}, "turn 1: content is null"),
         (messages, {"messages": [{"content": "hi"}]}, "turn 1: unknown role None"),
         (
             sharegpt,
-            {"conversations": [{"from": "function_call", "value": "{}"}]},
-            "unknown speaker 'function_call'",
+            {"conversations": [{"from": "bot", "value": "{}"}]},
+            r"unknown speaker 'bot'; .* Give others a role: .*speakers: {bot: <role>}",
         ),
         (sharegpt, {"conversations": [{"from": "human"}]}, "no field 'value'"),
         (sharegpt, {"conversations": [{"from": "human", "value": None}]}, "value is null, expected text"),
@@ -66,7 +67,7 @@ def test_rows_that_do_not_fit(convert: Any, row: dict[str, Any], message: str) -
 
 def test_reasons_do_not_depend_on_the_row() -> None:
     reasons = set()
-    for speaker in ("bot", "function_call"):
+    for speaker in ("bot", "narrator"):
         with pytest.raises(RowError) as caught:
             sharegpt({"conversations": [{"from": speaker, "value": ""}]})
         reasons.add(caught.value.reason)
