@@ -6,6 +6,7 @@ from align.data.card_schema import Facts, read_card
 from align.data.errors import DataError
 from align.data.generated import generated_folder, materialise
 from align.data.readers.hub import hub_dataset
+from align.data.readers.local import files_of
 from align.data.spec import DataSpec, HubSource, SourceSpec
 from align.data.verification import dataset_problems, file_problems
 
@@ -49,11 +50,27 @@ def source_problems(name: str, source: SourceSpec, card: str, outputs: Path) -> 
     return [f"sources.{name}: {path}: align.{problem}" for problem in found]
 
 
-def _local_problems(facts: Facts, named: str, file: Path) -> list[str]:
-    for index, stated in enumerate(facts.files):
-        if Path(named).parts[-len(Path(stated.path).parts) :] == Path(stated.path).parts:
-            return file_problems(f"files[{index}]", stated, facts.columns, file)
-    return [f"files: none of them is {named} ({', '.join(stated.path for stated in facts.files) or 'empty'})"]
+def _local_problems(facts: Facts, named: str, path: Path) -> list[str]:
+    """Hold a file, or every file of a folder, against its entry; a folder may lack none of the card's."""
+    problems: list[str] = []
+    entries = {f"files[{index}]": stated for index, stated in enumerate(facts.files)}
+    for file in files_of(path):
+        name = Path(named) / file.relative_to(path)
+        field = next((key for key, stated in entries.items() if _ends_with(name, stated.path)), None)
+        if field is None:
+            known = ", ".join(stated.path for stated in facts.files) or "empty"
+            problems.append(f"files: none of them is {name} ({known})")
+        else:
+            problems += file_problems(field, entries.pop(field), facts.columns, file)
+    if path.is_dir():
+        missing = [stated for stated in entries.values() if _ends_with(Path(named), Path(stated.path).parent)]
+        problems += [f"files: {stated.path} is missing from {path}" for stated in missing]
+    return problems
+
+
+def _ends_with(path: Path, end: str | Path) -> bool:
+    parts = Path(end).parts
+    return not parts or path.parts[-len(parts) :] == parts
 
 
 def pinned_problems(facts: Facts, source: HubSource) -> list[str]:

@@ -25,6 +25,8 @@ from align.data.errors import DataError, located
 from align.data.languages import is_language
 from align.data.licences import needs_note, spdx
 from align.data.readers.delimited import Quoting
+from align.data.readers.local import FileKind
+from align.data.readers.plain import TextUnit
 
 FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 UNWRITTEN = "TO WRITE"  # how a field begins that describe_data.py leaves to a person
@@ -57,7 +59,7 @@ class _Strict(BaseModel):
 
 
 class CardFile(_Strict):
-    """One file; `path` is relative to the data folder. The rows of a plain text file are its lines."""
+    """One file; `path` is relative to the data folder, the rest is how a source reads it."""
 
     path: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -66,6 +68,8 @@ class CardFile(_Strict):
     split: str = "train"
     encoding: str = "utf-8"
     quoting: Quoting | None = None
+    read_as: FileKind | None = None
+    text_unit: TextUnit = "line"
 
 
 class CardHub(_Strict):

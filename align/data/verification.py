@@ -17,10 +17,7 @@ Kind = Literal["text", "number", "boolean", "list", "mapping", "null"]
 
 
 def file_problems(field: str, stated: "CardFile", columns: Mapping[str, str], file: Path) -> list[str]:
-    """Hold a local file against `field`, its entry in a card; each problem begins with the card's field.
-
-    A plain text file is counted in lines, whatever a source makes of it.
-    """
+    """Hold a local file against `field`, its entry in a card; each problem begins with the card's field."""
     if not file.is_file():
         return [f"{field}.path: no such file {file}"]
     problems = []
@@ -30,7 +27,17 @@ def file_problems(field: str, stated: "CardFile", columns: Mapping[str, str], fi
         problems.append(f"{field}.sha256: the card says {stated.sha256}, {file} has {digest}")
     try:
         rows, found = column_problems(
-            (row for _, row in local_rows(file, encoding=stated.encoding, quoting=stated.quoting)), columns
+            (
+                row
+                for _, row in local_rows(
+                    file,
+                    read_as=stated.read_as,
+                    encoding=stated.encoding,
+                    text_unit=stated.text_unit,
+                    quoting=stated.quoting,
+                )
+            ),
+            columns,
         )
     except DataError as cause:
         return [*problems, f"{field}.path: {cause}"]

@@ -65,51 +65,6 @@ def test_every_corpus_binds(name: str) -> None:
     assert corpus and corpus.keys() <= ROW_TYPES.keys()
 
 
-# Rows kept = raw rows as the data folder's README counts them, less those that cannot be used.
-KEPT: list[tuple[str, type[Row], int, int, dict[str, int]]] = [
-    # name, shape, raw, kept, dropped by reason
-    (
-        "stanford_alpaca_5000",
-        Conversation,
-        5000,
-        5000 - 2,
-        {"output is blank": 2},
-    ),  # README: `output` blank in 2
-    ("ko_alpaca", Conversation, 10039, 10039 - 1, {"output is blank": 1}),  # README: `output` blank in 1
-    # README: 12 rows have an empty or non-alternating turn. A look at the transcripts: the chosen answer of 4
-    # is empty, and 8 have two turns of one speaker in a row.
-    (
-        "hh_rlhf_harmless",
-        PreferencePair,
-        2033,
-        2033 - 12,
-        {"a blank assistant turn": 4, "turns out of order": 8},
-    ),
-    ("hh_questions", Prompt, 4368, 4368, {}),  # README: no oddities; `sort -u` counts 4368 lines
-    ("c4_demo", Text, 300, 300, {}),
-    ("wiki_demo", Text, 30, 30, {}),
-    # `sort | uniq -d` names two lines, each of which stands twice.
-    ("ud_korean_kaist", Text, 4353, 4353 - 2, {"exact duplicate": 2}),
-]
-
-
-@pytest.mark.parametrize("name, row_type, raw, kept, dropped", KEPT, ids=[case[0] for case in KEPT])
-def test_kept_rows_are_the_raw_rows_less_the_odd_ones(
-    align_data: Path,
-    tmp_path: Path,
-    name: str,
-    row_type: type[Row],
-    raw: int,
-    kept: int,
-    dropped: dict[str, int],
-) -> None:
-    rows = load_rows(
-        DataSpec(sources={name: source(name, align_data)}), row_type, tmp_path, control_tokens=TOKENS
-    )
-    assert (rows.report.rows_in, rows.report.kept, len(rows.train)) == (raw, kept, kept)
-    assert dict(rows.report.dropped) == dropped
-
-
 def lines_of(path: Path) -> list[str]:
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return content.decode("utf-8").removesuffix("\n").split("\n")
@@ -195,17 +150,9 @@ def test_real_oddities_are_refused_where_they_stand(
         load_rows(spec, row_type, tmp_path)
 
 
-def alpaca(question: str, answer: str) -> dict[str, Any]:
-    return {"format": "alpaca", "columns": {"instruction": question, "output": answer}}
-
-
 # Raw rows as the README counts them.
 COUNTED: list[tuple[str, dict[str, Any], int]] = [
-    ("kochatgpt/kochatgpt_3_PPO.jsonl.gz", {"format": "prompts", "bad_rows": "drop"}, 12000),
-    ("fastchat/dummy_conversation.json", {"format": "sharegpt"}, 500),
     ("halueval/general_data.json.gz", {"format": "prompts", "columns": {"prompt": "user_query"}}, 4507),
-    ("songys_chatbot/ChatbotData.csv", alpaca("Q", "A"), 11823),
-    ("gsm8k/train.jsonl.gz", alpaca("question", "answer"), 7473),
     ("dirty_real/xnli.dev.ko.tsv", FIRST_SENTENCE, 2490),
     ("dirty_real/sts-train.tsv.gz", FIRST_SENTENCE, 5749),
 ]

@@ -40,19 +40,22 @@ def judged(row: Mapping[str, Any]) -> PreferencePair:
     return PreferencePair(_asked(question), _said(chosen), _said(rejected), margin)
 
 
-def scored(row: Mapping[str, Any], void: Sequence[str] = ()) -> Answer:
+def scored(row: Mapping[str, Any], ends: Sequence[str] = (), void: Sequence[str] = ()) -> Answer:
     """`instruction`, `answer` and a numeric `score`; more is better.
 
     Args:
         row: the raw row.
-        void: texts that stand for no answer where a model gave none; nobody should learn to avoid them.
+        ends: what models end their answers with, such as `</s>`: cut off, for it would tell them apart.
+        void: texts that stand for no answer where a model gave none; a blank one does so, too.
 
     Raises:
         Unused: there was no answer.
         RowError: a field is missing or malformed.
     """
-    question, answer = text(row, "instruction"), text(row, "answer")
-    if answer.strip() in void:
+    question, answer = text(row, "instruction"), text(row, "answer").strip()
+    for end in ends:
+        answer = answer.removesuffix(end).strip()
+    if answer in ("", *void):
         raise Unused("no answer was given")
     return Answer(_asked(question), _said(answer), score=_number(row, "score"))
 
