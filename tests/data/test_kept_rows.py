@@ -109,8 +109,8 @@ CASES = [
     ),
     Case("square_ko_responses", Conversation, 480, 480, 215, {BAD: 265}),  # acceptable? is 1 in 215, 0 in 265
     # 4 solutions to each of 1319 questions. Right ones: 0 in 432 questions, 1 in 290, 2 in 236, 3 in 205,
-    # 4 in 156. Pairs of a right and a wrong one: 290 × 3 + 236 × 4 + 205 × 3 = 2429, of 6 × 1319 = 7914; 3 stand
-    # twice.
+    # 4 in 156. Pairs of a right and a wrong one: 290 × 3 + 236 × 4 + 205 × 3 = 2429, of 6 × 1319 = 7914; 3 of
+    # them stand twice.
     Case(
         "gsm8k_solutions",
         PreferencePair,
