@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from align.data.formats.instructions import alpaca
+from align.data.formats.instructions import alpaca, final_answer, gsm8k, seed_tasks
 from align.data.records import Conversation, Message, RowError
 
 
@@ -52,3 +54,20 @@ def test_rows_that_do_not_fit(row: dict[str, Any], message: str) -> None:
 
 def test_unused_columns_are_ignored() -> None:
     assert alpaca({"instruction": "a", "output": "b", "url": "c"}).messages[-1] == Message("assistant", "b")
+
+
+@given(st.lists(st.tuples(st.text(), st.text(min_size=1).filter(str.strip))))
+def test_every_instance_of_a_task_is_a_conversation_in_order(instances: list[tuple[str, str]]) -> None:
+    row = {"instruction": "Do.", "instances": [{"input": given, "output": made} for given, made in instances]}
+    expected = [
+        said(alpaca({"instruction": "Do.", "input": given, "output": made})) for given, made in instances
+    ]
+    assert [said(task) for task in seed_tasks(row)] == expected
+
+
+def test_sums_lose_their_calculator_and_keep_their_number() -> None:
+    row = gsm8k({"question": "Q", "answer": "500 * 2 = <<500*2=1000>>1,000 clips\n#### 1,000"})
+    assert said(row) == [("user", "Q"), ("assistant", "500 * 2 = 1,000 clips\n#### 1,000")]
+    assert final_answer(row).reference == {"answer": "1000"}
+    with pytest.raises(RowError, match="no final number after ####"):
+        gsm8k({"question": "Q", "answer": "1000"})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from align.data.formats.pairs import pairs, split_at_difference
+from align.data.formats.pairs import pairs, sharegpt_pairs, split_at_difference
 from align.data.formats.transcripts import hh, transcript
 from align.data.records import Message, RowError, check_row
 
@@ -137,3 +137,28 @@ def test_hh_rows_share_their_prompt() -> None:
 def test_odd_transcripts_are_refused(chosen: str, rejected: str, message: str) -> None:
     with pytest.raises(RowError, match=message):
         check_row(hh({"chosen": chosen, "rejected": rejected}))
+
+
+@given(st.lists(WORDS, min_size=1, max_size=5).filter(lambda turns: len(turns) % 2 == 1), WORDS, WORDS)
+def test_sharegpt_pairs_lose_and_move_no_turn(shared: list[str], good: str, bad: str) -> None:
+    def turn(place: int, value: str) -> dict[str, str]:
+        return {"from": "gpt" if place % 2 else "human", "value": value}
+
+    row = {
+        "conversations": [turn(place, value) for place, value in enumerate(shared)],
+        "chosen": turn(1, good),
+        "rejected": turn(1, bad),
+    }
+    pair = sharegpt_pairs(row)
+    assert (pair.prompt, pair.chosen, pair.rejected) == (
+        dialogue(*shared),
+        (Message("assistant", good),),
+        (Message("assistant", bad),),
+    )
+
+
+def test_an_answer_that_is_not_to_be_learnt_makes_no_pair() -> None:
+    weighted = [{**QUESTION, "loss_weight": 0}, {**GOOD, "loss_weight": 1}]
+    assert pairs({"chosen": weighted, "rejected": [QUESTION, BAD]}).chosen == (Message("assistant", "good"),)
+    with pytest.raises(RowError, match="the last turn of rejected has a loss_weight of 0"):
+        pairs({"chosen": weighted, "rejected": [QUESTION, {**BAD, "loss_weight": 0.0}]})

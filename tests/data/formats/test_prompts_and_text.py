@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from align.data.formats.prompts import asked, prompts
+from align.data.formats.prompts import asked, prompts, turns
 from align.data.formats.text import text, unquoted
-from align.data.records import Message, PreferencePair, Prompt, RowError, Text
+from align.data.records import Conversation, Message, PreferencePair, Prompt, RowError, Text
 
 HI = (Message("user", "Hi"),)
 
@@ -65,3 +65,25 @@ def test_text() -> None:
 )
 def test_quotes_of_a_one_column_table(line: str, expected: str) -> None:
     assert unquoted(Text(line)) == Text(expected)
+
+
+@pytest.mark.parametrize(
+    "row, reference",
+    [
+        ({"turns": [{"content": "Hi"}]}, {}),
+        ({"turns": ["Hi", "More?"], "category": "math"}, {"category": "math", "follow_ups": ["More?"]}),
+        ({"turns": ["Hi"], "reference": ["Ho", "No"]}, {"answer": "Ho"}),
+    ],
+)
+def test_the_first_turn_is_asked_and_the_others_are_kept(row: dict[str, Any], reference: Any) -> None:
+    assert turns(row) == Prompt(HI, reference)
+
+
+@pytest.mark.parametrize("value", [None, [], "Hi"])
+def test_turns_that_do_not_fit(value: Any) -> None:
+    with pytest.raises(RowError, match="expected a list of questions"):
+        turns({"turns": value})
+
+
+def test_a_conversation_is_asked_with_its_answer_as_reference() -> None:
+    assert asked(Conversation((*HI, Message("assistant", "Ho")))) == Prompt(HI, {"answer": "Ho"})
