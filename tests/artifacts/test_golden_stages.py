@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "9a1001f7549e"),
-    "sft": ("403aeca21576", "4e2568fb5f89"),
-    "reward": ("e1e9badc8026", "fa10cbe3523a"),
-    "dpo": ("73c55f48682c", "f78a3562d1e0"),
-    "ppo": ("030def614b6e", "1a177d677558"),
-    "evaluate": ("5899904b9b9e", "b4a51230bda6"),
+    "pretrain": ("437d32170a15", "a7af8a70d138"),
+    "sft": ("403aeca21576", "342e8ae7de30"),
+    "reward": ("e1e9badc8026", "d99025357265"),
+    "dpo": ("73c55f48682c", "b7ab3f6a102d"),
+    "ppo": ("da9d04575ec1", "1d3ffbaf8a37"),
+    "evaluate": ("5899904b9b9e", "b0bfd6671627"),
 }
 
 
