@@ -50,6 +50,7 @@ class RunOptions(Spec):
     check: Bool = False
     fresh: tuple[str, ...] = ()
     publish: Path | None = None
+    preview_rows: PositiveInt = 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Check: a training stage, on the CPU and without weights -> what would stop it, as `field: problem`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +17,7 @@ from align.runtime.offload import offload_problems
 from align.runtime.speaker import speaker_of
 from align.runtime.stage_io import StageIO
 from align.training.arguments import build_arguments
+from align.training.limit import limit_of
 from align.training.spec import TrainingSpec
 from align.training.tokenise import Tokenised
 
@@ -80,9 +80,7 @@ def row_problems(
         rows = _loaded(stage, io, row_type, tokens)
         if speaker is None or problems:
             return problems
-        usual = next(item.default for item in fields(config_class) if item.name == "max_length")
-        known = [stage.trainer.get("max_length", usual), speaker.context]
-        limit = min((item for item in known if item is not None), default=None) if speaker.is_final else None
+        limit = limit_of(stage, config_class, speaker.context) if speaker.is_final else None
         parts = (rows.train, rows.held_out) if speaker.is_final else (rows.train[:SLICE],)
         found = Findings()
         with TemporaryDirectory(dir=None if rows.key is None else io.outputs) as scratch:

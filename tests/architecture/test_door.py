@@ -10,7 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOOR = {"align/config/compose.py", "align/config/groups.py"}
-PASSES_ON = {"align/pipeline/runner.py", "align/pipeline/generate.py", "align/pipeline/fetch.py"}
+PASSES_ON = {
+    "align/pipeline/runner.py",
+    "align/pipeline/generate.py",
+    "align/pipeline/fetch.py",
+    "align/preview/command.py",
+}
 FILES = sorted((ROOT / "align").rglob("*.py"))
 
 
