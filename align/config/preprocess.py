@@ -77,11 +77,12 @@ def _limit_rows(plain: Plain) -> None:
     rows = section(plain, "limits").get("rows")
     if not isinstance(rows, int):
         return
-    for _, stage in stages_of(plain):
-        for suite in section(stage, "suites").values():
-            _limit(suite, "max_prompts", rows)
+    suites = [suite for _, stage in stages_of(plain) for suite in section(stage, "suites").values()]
+    for suite in suites:
+        _limit(suite, "max_prompts", rows)
     for data in mappings([plain.get("corpus"), plain["stages"]]):
-        if "sources" in data and not _is_plain_text(data["sources"]):
+        is_suite = any(data is suite for suite in suites)  # its `sources` are limited as a whole
+        if "sources" in data and not is_suite and not _is_plain_text(data["sources"]):
             _limit(data, "max_rows", rows)
 
 

@@ -38,6 +38,17 @@ def reward_problems(field: str, plugin: PluginSpec, suites: Sequence[Suite], io:
     return problems
 
 
+def metric_problems(suite: Suite) -> list[str]:
+    """The suite's metric can measure what it will be given: tried with empty answers."""
+    if suite.metric is None:
+        return []
+    try:
+        suite.metric.measure(suite.prompts, [""] * len(suite.prompts))
+    except (ImportError, KeyError, TypeError, ValueError) as problem:
+        return [f"suites.{suite.name}.metric: {problem}"]
+    return []
+
+
 def judge_problems(name: str, plugin: PluginSpec, suites: Sequence[Suite], io: StageIO) -> list[str]:
     """The judge can be built and is ready; the reward that it compares by, if any, is sound."""
     field, reward = f"judges.{name}.source", plugin.arguments.get("reward")

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ from align.data.errors import DataError
 from align.evaluation.check import control_token_problems
 from align.evaluation.suite import Suite
 from align.generation.decoding import DecodingSpec
-from align.generation.sampler import Completion, Sampler, TransformersSampler
+from align.generation.sampler import Completion, TransformersSampler
 from align.models.causal import load_reference
 from align.models.spec import ModelSpec
 from align.models.tokenizer import load_model_tokenizer
 from align.runtime.speaker import missing_template
 
 FOLDER = "completions"
-VERSION = 1  # raise when the same checkpoint, suite and decoding would now give other completions
+VERSION = 2  # raise when the same checkpoint, suite and decoding would now give other completions
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -46,7 +46,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """How completions are computed. Only `decoding` and `precision` decide which; the rest is speed."""
+    """How completions are computed. Only `decoding` and `precision` decide which; the rest is speed.
+
+    A suite's own decoding goes before `decoding`, but for the seed.
+    """
 
     decoding: DecodingSpec
     precision: Precision
@@ -54,7 +57,11 @@ class Engine:
     attention: str = "sdpa"
     batch_rows: int | None = None
 
-    def load(self, checkpoint: Checkpoint, suites: Sequence[Suite]) -> Sampler:
+    def decoding_of(self, suite: Suite) -> DecodingSpec:
+        """How a suite is answered."""
+        return replace(suite.decoding or self.decoding, seed=self.decoding.seed)
+
+    def load(self, checkpoint: Checkpoint, suites: Sequence[Suite]) -> TransformersSampler:
         """Bring a checkpoint into memory.
 
         Raises:
@@ -87,7 +94,8 @@ def completions_of(
     if missing:
         sampler = engine.load(checkpoint, missing)
         for suite in missing:
-            completions = sampler.complete([prompt.messages for prompt in suite.prompts])
+            speaker = sampler.with_decoding(engine.decoding_of(suite))
+            completions = speaker.complete([prompt.messages for prompt in suite.prompts])
             _write(paths[suite.name], _key(checkpoint, suite, engine), completions)
     return {suite.name: _read(paths[suite.name]) for suite in suites}
 
@@ -107,9 +115,10 @@ def identity_of(spec: ModelSpec, artifact: ArtifactDir | None, outputs: Path) ->
 
 
 def _key(checkpoint: Checkpoint, suite: Suite, engine: Engine) -> dict[str, Any]:
-    decoding = asdict(engine.decoding)
-    if not engine.decoding.temperature:  # greedy: nothing else decides which token is chosen
-        decoding = {"temperature": 0, "max_new_tokens": engine.decoding.max_new_tokens}
+    spec = engine.decoding_of(suite)
+    decoding = asdict(spec)
+    if not spec.temperature:  # greedy: nothing else decides which token is chosen
+        decoding = {"temperature": 0, "max_new_tokens": spec.max_new_tokens}
     return {
         "checkpoint": checkpoint.identity,
         "chat_template": checkpoint.spec.chat_template,
@@ -134,4 +143,7 @@ def _write(path: Path, key: Mapping[str, Any], completions: Sequence[Completion]
 
 def _read(path: Path) -> list[Completion]:
     _, *lines, _ = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at U+2028 too
-    return [Completion(row["text"], tuple(row["tokens"]), row["ended"]) for row in map(json.loads, lines)]
+    return [
+        Completion(row["text"], tuple(row["tokens"]), row["ended"], tuple(row["logprobs"]))
+        for row in map(json.loads, lines)
+    ]

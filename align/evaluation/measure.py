@@ -1,24 +1,27 @@
 """Measure: what every checkpoint answered and scored on a suite -> tidy rows with intervals."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from align.evaluation.metrics.metric import Column
 from align.evaluation.rows import ENDED, LENGTH, Row, win_rate_metric
 from align.evaluation.scoring import Scores
 from align.evaluation.statistics import Floats, Interval, mean_intervals
 from align.evaluation.suite import Suite
+from align.evaluation.weighted import weighted_interval
 from align.evaluation.win_rate import wins
 from align.generation.sampler import Completion
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What one checkpoint did on one suite, row by row of its prompts."""
+    """What one checkpoint did on one suite, row by row of its prompts; `columns` are its metric's."""
 
     completions: Sequence[Completion]
     scores: Scores
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
 
 def measure(
@@ -38,6 +41,8 @@ def measure(
         resamples: bootstrap resamples.
         seed: of the resampling.
     """
+    if not answers:
+        return
     columns = {
         (name, metric): values for name in answers for metric, values in _values(name, answers, compare)
     }
@@ -47,6 +52,12 @@ def measure(
         intervals = mean_intervals(table[rows], clusters[rows], resamples=resamples, seed=seed)
         for (checkpoint, metric), found in zip(columns, intervals, strict=True):
             yield _row(checkpoint, named, metric, found)
+        for checkpoint, given in answers.items():
+            for metric, column in given.columns.items():
+                values, weights = np.asarray(column.values)[rows], _weights(column)[rows]
+                interval = weighted_interval(values, weights, clusters[rows], resamples=resamples, seed=seed)
+                if interval is not None:
+                    yield _row(checkpoint, named, metric, interval)
 
 
 def mean_rows(
@@ -64,10 +75,14 @@ def _values(
     own = answers[name]
     for reward, scores in own.scores.items():
         yield reward, np.asarray(scores)
-        for baseline in compare.get(name, ()):
+        for baseline in (other for other in compare.get(name, ()) if other in answers):
             yield win_rate_metric(reward, baseline), wins(scores, answers[baseline].scores[reward])
     yield LENGTH, np.asarray([float(len(completion.tokens)) for completion in own.completions])
     yield ENDED, np.asarray([float(completion.ended) for completion in own.completions])
+
+
+def _weights(column: Column) -> Floats:
+    return np.ones(len(column.values)) if column.weights is None else np.asarray(column.weights)
 
 
 def _row(checkpoint: str, suite: str, metric: str, found: Interval) -> Row:

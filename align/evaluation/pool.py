@@ -16,13 +16,15 @@ from rich.console import Console
 
 from align.artifacts.store import ArtifactDir
 from align.evaluation.rows import ENDED, LENGTH, Row, win_rate_parts
-from align.evaluation.statistics import Floats, mean_intervals
+from align.evaluation.statistics import mean_intervals
 from align.evaluation.table import evaluation_tables
+from align.evaluation.weighted import weighted_interval
 from align.evaluation.win_rate import wins
 
 RESAMPLES = 2000
 
 Sample = Mapping[str, Any]
+Observation = tuple[int, float, float]
 
 
 def pooled_rows(folders: Sequence[ArtifactDir]) -> Iterator[Row]:
@@ -70,21 +72,30 @@ def _samples(folder: ArtifactDir) -> list[Sample]:
     return [json.loads(line) for line in folder.samples.read_text(encoding="utf-8").split("\n") if line]
 
 
-def _pooled(key: tuple[str, str, str], observed: Sequence[Sequence[tuple[str, float]]]) -> Row:
+def _pooled(key: tuple[str, str, str], observed: Sequence[Sequence[Observation]]) -> Row:
     """Rows of the same prompt in the same run are one cluster."""
-    named = [(f"{run}:{prompt}", value) for run, found in enumerate(observed) for prompt, value in found]
-    column: Floats = np.asarray([[value] for _, value in named])
-    (found,) = mean_intervals(column, [prompt for prompt, _ in named], resamples=RESAMPLES)
+    clusters = [f"{run}:{item[0]}" for run, found in enumerate(observed) for item in found]
+    values, weights = np.asarray([item[1:] for found in observed for item in found]).T
+    if np.all(weights == 1):
+        (found,) = mean_intervals(values[:, None], clusters, resamples=RESAMPLES)
+    else:
+        weighed = weighted_interval(values, weights, clusters, resamples=RESAMPLES, seed=0)
+        assert weighed is not None  # a metric without any weight has no row
+        found = weighed
     return Row(*key, found.value, found.low, found.high, found.n)
 
 
 def _observations(
     checkpoint: str, label: str, metric: str, samples: Sequence[Sample]
-) -> Iterator[tuple[str, float]]:
-    """(prompt, value) of one run, for one metric of one checkpoint on a suite or a group of it."""
+) -> Iterator[Observation]:
+    """(cluster, value, weight) of one run, for one metric of one checkpoint on a suite or a group of it."""
     for sample in samples:
-        if checkpoint in sample["completions"] and _belongs(sample, label):
-            yield json.dumps(sample["prompt"]), _value(sample["completions"], checkpoint, metric)
+        completions = sample["completions"]
+        if checkpoint not in completions or not _belongs(sample, label):
+            continue
+        measured = completions[checkpoint].get("measured", {})
+        own = measured.get(metric) or (_value(completions, checkpoint, metric), 1)
+        yield (sample["cluster"], *own)
 
 
 def _belongs(sample: Sample, label: str) -> bool:

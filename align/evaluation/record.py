@@ -19,9 +19,12 @@ from align.evaluation.suite import Suite
 def write_evaluation(
     output: ArtifactDir, suites: Sequence[Suite], rows: Sequence[Row], settings: Mapping[str, Any]
 ) -> None:
-    """Write evaluation.json: the tidy rows, and what they hold for; then data.json and the final metrics."""
+    """Write evaluation.json: the tidy rows, and what they hold for; then data.json and the final metrics.
+
+    docs/evaluation.md has the shape.
+    """
     output.path.mkdir(parents=True, exist_ok=True)
-    asked = {suite.name: {"prompts": len(suite.prompts), "digest": suite.digest} for suite in suites}
+    asked = {suite.name: _described(suite) for suite in suites}
     content = {"rows": [asdict(row) for row in rows], "suites": asked, **settings}
     write_json(output.evaluation, content)
     write_json(output.data, {"suites": {suite.name: suite.report for suite in suites}})
@@ -29,6 +32,16 @@ def write_evaluation(
     for name in names:
         values = {f"{row.suite}/{row.metric}": row.value for row in rows if row.checkpoint == name}
         metrics.append(len(names), values, split=name)
+
+
+def _described(suite: Suite) -> dict[str, Any]:
+    decoding = None if suite.decoding is None else asdict(suite.decoding)
+    return {
+        "prompts": len(suite.prompts),
+        "digest": suite.digest,
+        "decoding": decoding,
+        **suite.described,
+    }
 
 
 def write_samples(
@@ -41,10 +54,11 @@ def write_samples(
             "suite": suite.name,
             "prompt": [message.as_dict() for message in prompt.messages],
             "reference": prompt.reference,
+            "cluster": cluster,
             "completions": {name: _sample(found, row) for name, found in answers[suite.name].items()},
         }
         for suite in suites
-        for row, prompt in enumerate(suite.prompts)
+        for row, (prompt, cluster) in enumerate(zip(suite.prompts, suite.clusters, strict=True))
     ]
     write_text(output.samples, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
@@ -56,4 +70,14 @@ def _sample(answers: Answers, row: int) -> dict[str, Any]:
         "tokens": len(completion.tokens),
         "ended": completion.ended,
         "scores": {name: values[row] for name, values in answers.scores.items()},
+        **_measured(answers, row),
     }
+
+
+def _measured(answers: Answers, row: int) -> dict[str, Any]:
+    """What the suite's metric says of one answer: [value, weight] by column; nothing where there is none."""
+    found = {
+        name: [column.values[row], 1 if column.weights is None else column.weights[row]]
+        for name, column in answers.columns.items()
+    }
+    return {"measured": found} if found else {}

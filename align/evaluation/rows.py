@@ -6,6 +6,23 @@ LENGTH = "length"
 ENDED = "ended_fraction"
 ACCURACY = "accuracy"
 MARGIN = "margin"
+
+# What suites measure; all are shares of prompts, or of those that the column is about.
+TRUTHFUL = "truthful"
+ABSTAINED_RIGHTLY = "abstained_rightly"
+ABSTAINED_WRONGLY = "abstained_wrongly"
+WRONG_WHEN_ANSWERED = "wrong_when_answered"
+SUPPORTED, CONTRADICTED, INVENTED, ABSTAINED = "supported", "contradicted", "invented", "abstained"
+REFUSED, OVER_REFUSAL, ATTACK_SUCCESS = "refused", "over_refusal", "attack_success"
+PROMPT_STRICT, PROMPT_LOOSE = "prompt_strict", "prompt_loose"
+INSTRUCTION_STRICT, INSTRUCTION_LOOSE = "instruction_strict", "instruction_loose"
+ACCURACY_BY_LENGTH = "accuracy_by_length"
+SHARES = frozenset(
+    (ENDED, ACCURACY, TRUTHFUL, ABSTAINED_RIGHTLY, ABSTAINED_WRONGLY, WRONG_WHEN_ANSWERED, SUPPORTED)
+    + (CONTRADICTED, INVENTED, ABSTAINED, REFUSED, OVER_REFUSAL, ATTACK_SUCCESS, PROMPT_STRICT, PROMPT_LOOSE)
+    + (INSTRUCTION_STRICT, INSTRUCTION_LOOSE, ACCURACY_BY_LENGTH)
+)
+
 _OVER = "/win_rate_over_"
 
 

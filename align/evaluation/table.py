@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from align.evaluation.rows import ACCURACY, ENDED, LENGTH, win_rate_parts
+from align.evaluation.rows import ENDED, LENGTH, SHARES, win_rate_parts
 
 DESCRIPTIVE = (LENGTH, ENDED)  # shown without interval: nothing is decided by them
 
@@ -38,12 +38,12 @@ def _suite_table(suite: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 def _column(metric: str) -> str:
     """The metric in words, or `<reward> win rate` whoever was beaten: one column serves every comparison."""
     parts = win_rate_parts(metric)
-    return f"{parts[0]} win rate" if parts else {ENDED: "ended"}.get(metric, metric)
+    return f"{parts[0]} win rate" if parts else {ENDED: "ended"}.get(metric, metric.replace("_", " "))
 
 
 def _cell(row: Mapping[str, Any]) -> str:
     parts = win_rate_parts(row["metric"])
-    is_share = parts is not None or row["metric"] in (ENDED, ACCURACY)
+    is_share = parts is not None or row["metric"] in SHARES
     scale, digits, unit = (100, 1, " %") if is_share else (1, 2, "")
     value = f"{scale * row['value']:.{digits}f}{unit}"
     if row["low"] is not None and row["metric"] not in DESCRIPTIVE:

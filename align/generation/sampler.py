@@ -22,7 +22,8 @@ from align.models.rendering import render_prompt
 class Completion:
     """What a model answered; `tokens` keeps the stop token that `text` leaves out.
 
-    `logprobs` are of the tokens, as the sampler saw them when it drew them; 0 where it had no choice.
+    `logprobs` are of the tokens, as the sampler saw them when it drew them; where it took the likeliest, they
+    are the model's own.
     """
 
     text: str
@@ -166,7 +167,8 @@ class TransformersSampler:
         def choose(logits: Tensor, batch_rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
             logits = logits.masked_fill(self.forbidden, -torch.inf)
             if uniforms is None:
-                return logits.argmax(dim=-1), logits.new_zeros(len(logits))
+                highest, likeliest = logits.max(dim=-1)
+                return likeliest, highest - logits.logsumexp(dim=-1)
             return draw(self._shaped(logits), uniforms[batch_rows.cpu(), step])
 
         pad = self._tokenizer.pad_token_id or 0

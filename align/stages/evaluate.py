@@ -7,7 +7,7 @@ Writes  evaluation.json (tidy rows with intervals), samples.jsonl (every prompt 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from align.config.plugin import Plugin
@@ -20,14 +20,12 @@ from align.evaluation.judge_spec import JudgeSpec, judge_spec_problems
 from align.evaluation.suite import Suite, SuiteSpec, load_suite, suite_card_problems
 from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
-from align.stages.stage import REFERENCE_PREFIX, StageIO
+from align.stages.stage import StageIO
 
 if TYPE_CHECKING:
-    from align.evaluation.completions import Checkpoint, Engine
+    from align.evaluation.answering import Answering
     from align.evaluation.measure import Answers
     from align.evaluation.rows import Row
-    from align.generation.sampler import Completion
-    from align.rewards.source import RewardSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +67,7 @@ class Evaluate(Spec):
         from align.evaluation.check import (
             control_token_problems,
             judge_problems,
+            metric_problems,
             preference_problems,
             reward_problems,
         )
@@ -76,6 +75,7 @@ class Evaluate(Spec):
 
         suites: dict[str, Suite] = {}
         problems = [*self._suite_problems(io, suites)]
+        problems += [item for suite in suites.values() for item in metric_problems(suite)]
         for name, plugin in self.rewards.items():
             asked = [suite for suite in suites.values() if self._is_scored(suite.name, name)]
             problems += reward_problems(f"rewards.{name}", plugin, asked, io)
@@ -94,26 +94,45 @@ class Evaluate(Spec):
         return problems
 
     def run(self, io: StageIO) -> None:
-        """Generate what is not kept yet, score, and write the tables."""
+        """Generate what is not kept yet, score, and write the tables.
+
+        Raises:
+            DataError: some of it failed; what was measured is kept, and marked partial.
+        """
         from align.artifacts.durable import write_json
+        from align.data.errors import DataError
+        from align.evaluation.answering import Answering, described
+        from align.evaluation.curves import risk_curves
         from align.evaluation.judging import Bench, write_leaderboards
         from align.evaluation.record import write_evaluation, write_samples
 
         bench = Bench(self.judges, self.rewards, io.locate, io.outputs)  # an absent judge is told now
         suites = [load_suite(name, spec, io.outputs) for name, spec in self.suites.items()]
-        answers = self._answers(io, suites)
+        answering = Answering(
+            io=io, checkpoints=self.checkpoints, decoding=self.decoding, precision=self.precision
+        )
+        answers = self._answers(answering, io, suites)
         qualities, reward_models = self._qualities(io)
         rows = [*self._measured(suites, answers), *qualities]
         write_samples(io.output, suites, answers)
         write_json(io.output.reward_models, reward_models)
-        judgement = bench.judge(suites, answers, self._baselines())
-        write_leaderboards(io.output, suites, answers, judgement, resamples=self.resamples, seed=self.seed)
+        failures = described(answering.failures)
+        whole = [suite for suite in suites if suite.name not in {item["suite"] for item in failures}]
+        judgement = bench.judge(whole, answers, self._baselines())
+        write_leaderboards(io.output, whole, answers, judgement, resamples=self.resamples, seed=self.seed)
         settings = {
+            "status": "partial" if failures else "complete",
+            "failures": failures,
             "decoding": asdict(self.decoding),
             "precision": self.precision,
             "resamples": self.resamples,
+            "curves": list(risk_curves(suites, answers)),
         }
         write_evaluation(io.output, suites, rows, settings)
+        if failures:
+            told = [f"suites.{item['suite']}: {item['checkpoint']}: {item['problem']}" for item in failures]
+            told.append(f"The evaluation is partial: what was measured is kept in {io.output.evaluation}")
+            raise DataError("\n".join(told))
 
     def _extent_problems(self) -> Iterator[str]:
         if not self.checkpoints and not self.reward_models:
@@ -171,56 +190,19 @@ class Evaluate(Spec):
             except DataError as problem:
                 yield from str(problem).splitlines()
 
-    def _answers(self, io: StageIO, suites: Sequence[Suite]) -> "dict[str, dict[str, Answers]]":
+    def _answers(
+        self, answering: "Answering", io: StageIO, suites: Sequence[Suite]
+    ) -> "dict[str, dict[str, Answers]]":
         """Suite -> checkpoint -> answers with their scores."""
-        from align.evaluation.measure import Answers
-        from align.evaluation.scoring import scores_of
-
-        spoken = self._spoken(io, suites)
         rewards = {name: plugin.located(io.locate).build() for name, plugin in self.rewards.items()}
-        spoken |= self._best_spoken(io, suites, rewards)
-        found: dict[str, dict[str, Answers]] = {suite.name: {} for suite in suites}
-        for suite in suites:
-            sources = {name: item for name, item in rewards.items() if self._is_scored(suite.name, name)}
-            for name, completions in ((name, by_suite[suite.name]) for name, by_suite in spoken.items()):
-                scores = scores_of(sources, suite.prompts, [completion.text for completion in completions])
-                found[suite.name][name] = Answers(completions, scores)
-        return found
-
-    def _spoken(self, io: StageIO, suites: Sequence[Suite]) -> "dict[str, dict[str, list[Completion]]]":
-        """Checkpoint -> suite -> completions; a checkpoint is in memory only while it answers."""
-        from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
-        from align.evaluation.completions import completions_of
-
-        engine, progress = self._engine(io, self.decoding), MetricsLog(io.output.metrics)
-        progress.append(0, {TOTAL_STEPS: len(self.checkpoints)}, split="schedule")
-        spoken: dict[str, dict[str, list[Completion]]] = {}
-        for number, (name, spec) in enumerate(self.checkpoints.items(), start=1):
-            spoken[name] = completions_of(_checkpoint(io, name, spec), suites, engine, io.outputs)
-            progress.append(number, {"completions": sum(map(len, spoken[name].values()))}, split=name)
-        return spoken
-
-    def _best_spoken(
-        self, io: StageIO, suites: Sequence[Suite], rewards: "Mapping[str, RewardSource]"
-    ) -> "dict[str, dict[str, list[Completion]]]":
-        """As `_spoken`, of the best of several draws; the first draw is what the checkpoint says anyway."""
-        from align.evaluation.best_of import best_completions
-        from align.evaluation.completions import completions_of
-
-        found: dict[str, dict[str, list[Completion]]] = {}
+        spoken = answering.spoken(suites)
         for name, spec in self.best_of.items():
-            checkpoint = _checkpoint(io, spec.checkpoint, self.checkpoints[spec.checkpoint])
-            draws = []
-            for number in range(spec.n):
-                decoding = replace(self.decoding, seed=self.decoding.seed + number)
-                draws.append(completions_of(checkpoint, suites, self._engine(io, decoding), io.outputs))
-            found[name] = {
-                suite.name: best_completions(
-                    [draw[suite.name] for draw in draws], suite.prompts, rewards[spec.reward]
-                )
-                for suite in suites
-            }
-        return found
+            spoken[name] = answering.best_spoken(name, suites, spec, rewards[spec.reward])
+        scored = {
+            suite.name: {name: item for name, item in rewards.items() if self._is_scored(suite.name, name)}
+            for suite in suites
+        }
+        return answering.answers(suites, spoken, scored)
 
     def _measured(
         self, suites: Sequence[Suite], answers: "Mapping[str, Mapping[str, Answers]]"
@@ -250,30 +232,9 @@ class Evaluate(Spec):
         sets = load_preference_sets(self.data, self.judge_sets, io.outputs) if models else {}
         return measured_models(models, sets, resamples=self.resamples, seed=self.seed)
 
-    def _engine(self, io: StageIO, decoding: DecodingSpec) -> "Engine":
-        from align.evaluation.completions import Engine
-
-        rows = io.resources.micro_batch
-        return Engine(
-            decoding=decoding,
-            precision=self.precision,
-            device=io.settings.hardware.accelerator,
-            attention=io.resources.attention,
-            batch_rows=None if rows == "auto" else rows,
-        )
-
     def _baselines(self) -> dict[str, tuple[str, ...]]:
         return {name: (given,) if isinstance(given, str) else given for name, given in self.compare.items()}
 
     def _is_scored(self, suite: str, reward: str) -> bool:
         named = self.suites[suite].rewards
         return named is None or reward in named
-
-
-def _checkpoint(io: StageIO, name: str, spec: ModelSpec) -> "Checkpoint":
-    """A checkpoint with the name its completions are kept under."""
-    from align.evaluation.completions import Checkpoint, identity_of
-
-    source = spec.path.removeprefix(REFERENCE_PREFIX) if spec.path.startswith(REFERENCE_PREFIX) else None
-    artifact = None if source is None else io.inputs[source]
-    return Checkpoint(name, spec, io.locate(spec.path), identity_of(spec, artifact, io.outputs))

@@ -61,7 +61,7 @@ GOLDEN = {
     "reward": ("e1e9badc8026", "d99025357265"),
     "dpo": ("73c55f48682c", "b7ab3f6a102d"),
     "ppo": ("da9d04575ec1", "1d3ffbaf8a37"),
-    "evaluate": ("5899904b9b9e", "b0bfd6671627"),
+    "evaluate": ("5899904b9b9e", "324cc664564d"),
 }
 
 

@@ -19,7 +19,10 @@ TOGETHER = {
     "stage": "+stage@stages.the_{0}={0}",
     "suite": "+suite@stages.evaluate.suites.the_{0}={0}",
 }
-ENTERS = {"adapter": "adapter@stages.sft.adapter={}"}  # where it is not at the root
+ENTERS = {
+    "adapter": "adapter@stages.sft.adapter={}",
+    "decoding": "decoding@stages.evaluate.decoding={}",
+}  # where it is not at the root
 # What an option is made for, where the defaults do not suit it.
 GOES_WITH = {
     "corpus/hh": ["model=qwen3_0_6b"],  # no text to pretrain on

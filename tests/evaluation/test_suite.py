@@ -90,7 +90,7 @@ def test_a_sample_of_prompts_is_fixed(questions, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({}, "either a `source` of prompts or `data`"),
+        ({}, "either a `source` .* or `data`"),
         (
             {"data": DataSpec(sources={"a": SourceSpec(path="a", format="text")})},
             "data: nothing is held out to ask",

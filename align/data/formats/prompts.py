@@ -49,3 +49,8 @@ def asked(row: PreferencePair | Conversation) -> Prompt:
     if isinstance(row, PreferencePair):
         return Prompt(row.prompt)
     return Prompt(row.messages[:-1], {"answer": row.messages[-1].content})
+
+
+def about(row: Prompt, *, key: str, value: str) -> bool:
+    """A `filter` that keeps the prompts whose reference says `value` under `key`."""
+    return bool(row.reference.get(key) == value)
