@@ -4,11 +4,13 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
-from align.artifacts.durable import beside, sync_folder, sync_tree
+from align.artifacts.durable import beside, sync_folder, sync_tree, write_text
 from align.artifacts.manifest import build_manifest
 from align.artifacts.store import ArtifactDir, ArtifactError
 
+CARD = "README.md"
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -63,8 +65,10 @@ def linked(root: Path) -> dict[str, list[str]]:
     return found
 
 
-def publish(artifact: ArtifactDir, target: Path) -> None:
+def publish(artifact: ArtifactDir, target: Path, card: str | None = None) -> None:
     """Copy an artifact's model as a plain Hugging Face folder; the target appears whole or not at all.
+
+    `card` becomes its README.md, in place of one that a library may have written.
 
     Raises:
         ArtifactError: the artifact has no model, or the target holds something else already.
@@ -72,12 +76,19 @@ def publish(artifact: ArtifactDir, target: Path) -> None:
     if not artifact.model.is_dir():
         raise ArtifactError(f"run.publish: {artifact.name} has no model to publish")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        if target.is_dir() and build_manifest(target) == build_manifest(artifact.model):
+        if target.is_dir() and _weights(target) == _weights(artifact.model):
             return
         raise ArtifactError(f"run.publish: {target} exists and holds something else; name another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = beside(target)
     shutil.copytree(artifact.model, draft)
+    if card is not None:
+        write_text(draft / CARD, card)
     sync_tree(draft)
     draft.replace(target)  # an empty folder may be replaced, a filled one not
     sync_folder(target.parent)
+
+
+def _weights(folder: Path) -> dict[str, Any]:
+    """All that makes a model; its card may tell the same model's story anew."""
+    return {name: entry for name, entry in build_manifest(folder).items() if name != CARD}

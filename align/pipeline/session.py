@@ -145,7 +145,9 @@ class Session:
         assert self.folder is not None
         pages = self._write_report(self.folder)
         if published is not None and self._run.run.publish is not None:
-            publish(published.artifact, self._run.run.publish)
+            card = self.folder / "cards" / f"{published.name}.md"
+            text = card.read_text(encoding="utf-8") if card.is_file() else None
+            publish(published.artifact, self._run.run.publish, text)
         self._print([str(self.folder), *map(str, pages)])
 
     def _write_report(self, folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """Command: places on disk -> report.html beside them.
 
-Writes  <run folder>/report.html, or the file that --to names
+Writes  <run folder>/report.html, or the file that --to names; <run folder>/cards/<stage>.md
 """
 
 import argparse
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from align.artifacts.durable import write_text
 from align.report.collect import ReportError, collect
+from align.report.model_card import model_cards
 from align.report.page import render
 
-FILE = "report.html"
+FILE, CARDS = "report.html", "cards"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     target = given.to or _usual_place(given.places)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, page)
+    if target.parent == facts.folder and (facts.folder / "run.json").is_file():
+        (facts.folder / CARDS).mkdir(exist_ok=True)
+        for name, card in model_cards(facts):
+            write_text(facts.folder / CARDS / f"{name}.md", card)
     sys.stdout.write(f"{target}\n")
     return 0
 

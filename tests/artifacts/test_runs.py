@@ -61,6 +61,16 @@ def test_publishing_copies_the_plain_folder_once(tmp_path: Path, store: Store, b
     assert (artifact.model / "model.safetensors").read_text() == "weights"
 
 
+def test_a_card_takes_the_place_of_a_readme_and_may_be_another_the_next_time(
+    tmp_path: Path, store: Store, build: Build
+) -> None:
+    artifact = build(store.artifact("sft", "0" * 12))
+    for words in ("first", "second"):
+        publish(artifact, tmp_path / "model", f"# {words}")
+        assert (tmp_path / "model" / "README.md").read_text() == "# first"
+    assert not (artifact.model / "README.md").exists()
+
+
 def test_publishing_never_overwrites(tmp_path: Path, store: Store, build: Build) -> None:
     artifact = build(store.artifact("sft", "0" * 12))
     full, file, empty = tmp_path / "full", tmp_path / "file", tmp_path / "empty"

@@ -77,6 +77,8 @@ def _fill(name: str, artifact: ArtifactDir) -> None:
     if name == "evaluate":
         _evaluate(artifact)
         return
+    artifact.model.mkdir()
+    (artifact.model / "config.json").write_text("{}")
     write_json(artifact.data, {"loaded": REPORT})
     log = MetricsLog(artifact.metrics)
     log.append(0, {TOTAL_STEPS: 60}, "schedule")
