@@ -87,10 +87,17 @@ def read_contract(folder: Path) -> Contract | None:
         raise DataError(f"{file}: not a contract ({cause}); build the model again") from cause
 
 
-def problems(one: Contract, other: Contract, names: Sequence[str] = ("one", "the other")) -> list[str]:
-    """Where two contracts differ, both values told; empty where the models understand each other."""
+def differences(
+    one: Contract | None, other: Contract | None, names: Sequence[str] = ("one", "the other")
+) -> list[str]:
+    """Where two contracts differ, both values told; empty where the models understand each other.
+
+    What nothing is known of differs in nothing.
+    """
+    if one is None or other is None:
+        return []
     return [
-        f"{item.name}: {names[0]} has {_shown(mine)}, {names[1]} has {_shown(theirs)}"
+        f"{item.name}: {names[0]} has {_shown(mine, theirs)}, {names[1]} has {_shown(theirs, mine)}"
         for item in fields(Contract)
         if (mine := getattr(one, item.name)) != (theirs := getattr(other, item.name))
     ]
@@ -109,9 +116,11 @@ def _told(token: Any, number: int | None) -> str | None:
     return None if token is None else f"{token} ({number})"
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, other: object) -> str:
+    """A value; of two lists only what the other has not."""
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
+        own = [item for item in value if not isinstance(other, tuple) or item not in other]
+        return ", ".join(map(str, own)) or ("the rest" if value else "none")
     return "none" if value is None else str(value)
 
 

@@ -7,6 +7,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.artifacts.store import ArtifactDir
+from align.models.base import record_base
 from align.models.quantization import merged_over_quantized, note_quantization, quantization_of
 
 
@@ -37,6 +38,7 @@ def save_model(
 def save_merging(model: PeftModel, adapter: Path) -> PreTrainedModel:
     """Write the adapter to a folder, and return the model with it merged."""
     model.save_pretrained(str(adapter), safe_serialization=True)
+    record_base(adapter, str(model.active_peft_config.base_model_name_or_path))
     note_quantization(model, adapter)
     whole: PreTrainedModel = (
         merged_over_quantized(model, adapter) if quantization_of(model) else model.merge_and_unload()

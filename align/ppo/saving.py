@@ -106,5 +106,6 @@ def save_models(models: Models, tokenizer: PreTrainedTokenizerBase, spec: PpoSpe
     )
     tokenizer.padding_side = "left"  # the side for generation, which is what a saved policy is for
     save_model(policy, tokenizer, io.output)
-    contract_of(tokenizer).save(io.output.model)
     tokenizer.save_pretrained(io.output.path / "value")
+    for folder in (io.output.model, io.output.path / "value"):
+        contract_of(tokenizer).save(folder)

@@ -74,7 +74,7 @@ def row_problems(
     looked at only where the tokenizer is there already; otherwise the stage itself sees to them.
     """
     spec: ModelSpec = getattr(stage, field)
-    speaker, problems = speaker_of(field, spec, io)
+    speaker, problems = speaker_of(field, spec, io, teaches=field == "model")
     tokens = speaker.tokenizer.all_special_tokens if speaker else ()
     try:
         rows = _loaded(stage, io, row_type, tokens)
