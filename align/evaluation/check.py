@@ -16,6 +16,7 @@ from align.data.spec import DataSpec
 from align.evaluation.judging import built_judge
 from align.evaluation.suite import Suite
 from align.models.spec import ModelSpec
+from align.models.tokenizer import control_tokens_of
 from align.rewards.composed import leaves
 from align.rewards.source import RewardSource
 from align.runtime.speaker import speaker_of
@@ -81,7 +82,7 @@ def control_token_problems(
     field: str, tokenizer: PreTrainedTokenizerBase, suites: Iterable[Suite]
 ) -> list[str]:
     """Prompts that a tokenizer would take text of for its control tokens."""
-    control = ControlTokens(tokenizer.all_special_tokens)
+    control = ControlTokens(control_tokens_of(tokenizer))
     problems = []
     for suite in suites:
         found = Findings()

@@ -32,7 +32,7 @@ def record_base(adapter: Path, base: str) -> None:
 
 
 def base_problems(adapter: Path, base: str) -> list[str]:
-    """Why an adapter must not be put over `base`; nothing where it was trained over it, or there is no record."""
+    """Why an adapter must not be put over `base`; nothing where it was trained over it, or has no record."""
     file = adapter / FILE
     if not file.is_file():
         return []

@@ -60,6 +60,12 @@ def load_model_tokenizer(path: str, spec: ModelSpec) -> PreTrainedTokenizerBase:
     return load_tokenizer(path, spec.revision, spec.chat_template, spec.trust_remote_code)
 
 
+def control_tokens_of(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Every token that text must not spell; a former EOS too, which the tokenizer still reads as one."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return list(dict.fromkeys([*tokenizer.all_special_tokens, *added]))
+
+
 def adopt_template(tokenizer: PreTrainedTokenizerBase, name: TemplateName) -> None:
     """Give a tokenizer one of our templates, the control tokens it writes, and its end of turn as EOS."""
     template = TEMPLATES[name]

@@ -13,6 +13,7 @@ from align.data.spec import DataSpec
 from align.models.base import base_problems
 from align.models.shared_base import adapter_over
 from align.models.spec import ModelSpec
+from align.models.tokenizer import control_tokens_of
 from align.ppo.prompts import fitting, longest_prompt
 from align.ppo.spec import PpoSpec
 from align.rewards.composed import leaves
@@ -54,7 +55,7 @@ def _read(
 ) -> Rows | None:
     """The rows of `field`; what keeps them from being used is added to the problems."""
     problems += [f"{field}: {line}" for line in card_problems(data, io.outputs)]
-    tokens = speaker.tokenizer.all_special_tokens if speaker else ()
+    tokens = control_tokens_of(speaker.tokenizer) if speaker else ()
     try:
         rows = load_rows(data, row_type, io.outputs, control_tokens=tokens)
     except (DataError, RowError) as problem:

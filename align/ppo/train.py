@@ -20,7 +20,7 @@ from align.data.records import Conversation, Prompt, Text
 from align.data.source import load_rows
 from align.data.spec import DataSpec
 from align.models.context import context_of
-from align.models.tokenizer import load_model_tokenizer
+from align.models.tokenizer import control_tokens_of, load_model_tokenizer
 from align.ppo.alarms import Alarms
 from align.ppo.collect import Collector
 from align.ppo.imitation import Imitation, as_demonstrations
@@ -157,7 +157,7 @@ def _prompts(
     spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel
 ) -> tuple[PromptPlan, list[Asked]]:
     """What is asked in training, in order, and what is held out for the judge."""
-    loaded = load_rows(spec.data, Prompt, io.outputs, control_tokens=tokenizer.all_special_tokens)
+    loaded = load_rows(spec.data, Prompt, io.outputs, control_tokens=control_tokens_of(tokenizer))
     longest = longest_prompt(spec, context_of(policy))
     fit = fitting(loaded.train, tokenizer, longest, spec.data.screening)
     held_out = []
@@ -190,7 +190,7 @@ def _imitation(
     if spec.ptx is None:
         return None
     found = load_rows(
-        spec.ptx.data, Conversation | Text, io.outputs, control_tokens=tokenizer.all_special_tokens
+        spec.ptx.data, Conversation | Text, io.outputs, control_tokens=control_tokens_of(tokenizer)
     )
     demonstrations = as_demonstrations(found.train, tokenizer, context_of(policy))
     return Imitation(demonstrations, spec.ptx.coefficient, spec.ptx.batch_size, spec.seed)

@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from align.data.records import Message, Place, Row
 from align.data.screening.findings import Done, Findings
 from align.models.rendering import render, render_prompt
+from align.models.tokenizer import control_tokens_of
 
 TOO_LONG = "too long"
 SAME_TOKENS = "chosen and rejected have the same tokens"
@@ -35,7 +36,7 @@ class TokenChecks:
         self._longest = longest
         self._policies = policies or {}
         self._remedy = remedy
-        self._special = frozenset(tokenizer.all_special_ids)
+        self._special = frozenset(map(tokenizer.convert_tokens_to_ids, control_tokens_of(tokenizer)))
         self._written: dict[tuple[str, ...], int] = {}
         self._told: set[tuple[str, Place]] = set()
 
@@ -61,13 +62,10 @@ class TokenChecks:
         count = sum(map(self._special.__contains__, ids))
         if not count or count <= self._expected(tuple(turn.role for turn in turns)):
             return True
-        held = [token for token in self._tokenizer.convert_ids_to_tokens([*ids]) if self._is_special(token)]
+        held = self._tokenizer.convert_ids_to_tokens([token for token in ids if token in self._special])
         message = f"{FORGED} (the row has {', '.join(dict.fromkeys(held))})"
         self._note(row, FORGED, message, "remove it from the text, or set screening.control_tokens to escape")
         return False
-
-    def _is_special(self, token: str) -> bool:
-        return token in self._tokenizer.all_special_tokens
 
     def _expected(self, roles: tuple[str, ...]) -> int:
         """How many control tokens the template writes for turns of these roles."""

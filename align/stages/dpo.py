@@ -68,7 +68,7 @@ class Dpo(TrainingSpec):
         from align.models.adapter import lora_config
         from align.models.causal import load_policy, load_reference
         from align.models.quantization import loading
-        from align.models.tokenizer import load_model_tokenizer
+        from align.models.tokenizer import control_tokens_of, load_model_tokenizer
         from align.training.arguments import build_arguments
         from align.training.fit import fit
         from align.training.journal import DPO_NAMES
@@ -90,7 +90,7 @@ class Dpo(TrainingSpec):
         )
         limit = row_limit(model, arguments.max_length)
         rows = tokenised_split(
-            load_rows(self.data, PreferencePair, io.outputs, control_tokens=tokenizer.all_special_tokens),
+            load_rows(self.data, PreferencePair, io.outputs, control_tokens=control_tokens_of(tokenizer)),
             io.output,
             io.outputs,
             lambda part, into: tokenise_pairs(part, tokenizer, limit, self.data.screening, into),

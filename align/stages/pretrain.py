@@ -50,12 +50,12 @@ class Pretrain(TrainingSpec):
         """Problems that would stop this stage, as `field.path: problem`."""
         from trl import SFTConfig
 
-        from align.models.tokenizer import build_tokenizer
+        from align.models.tokenizer import build_tokenizer, control_tokens_of
         from align.training.check import common_problems, text_problems
         from align.training.journal import POLICY_NAMES
 
         try:
-            tokens = build_tokenizer(self.tokenizer, []).all_special_tokens
+            tokens = control_tokens_of(build_tokenizer(self.tokenizer, []))
         except ValueError as problem:
             return [f"tokenizer: {problem}"]
         return common_problems(self, io, SFTConfig, POLICY_NAMES) or text_problems(self, io, tokens)

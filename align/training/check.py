@@ -13,6 +13,7 @@ from align.data.screening.findings import Findings
 from align.data.source import Rows, load_rows
 from align.models.quantization import quantization_problems
 from align.models.spec import ModelSpec
+from align.models.tokenizer import control_tokens_of
 from align.runtime.offload import offload_problems
 from align.runtime.speaker import speaker_of
 from align.runtime.stage_io import StageIO
@@ -75,7 +76,7 @@ def row_problems(
     """
     spec: ModelSpec = getattr(stage, field)
     speaker, problems = speaker_of(field, spec, io, teaches=field == "model")
-    tokens = speaker.tokenizer.all_special_tokens if speaker else ()
+    tokens = control_tokens_of(speaker.tokenizer) if speaker else ()
     try:
         rows = _loaded(stage, io, row_type, tokens)
         if speaker is None or problems:
