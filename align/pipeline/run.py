@@ -1,7 +1,7 @@
 """Run: the root of the configuration as types, and the graph of its stages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from align.artifacts.fingerprint import reference_paths
+from align.audit.spec import AuditSpec
 from align.config.deepspeed_section import BATCH_KEYS, batch_problems
 from align.config.resources import Hardware, Parallel, StageResources, split
 from align.config.spec import Bool, Int, Positive, PositiveInt, Spec
@@ -114,6 +115,7 @@ class Run(Spec):
     parallel: Parallel
     launcher: AnyLauncher
     tracking: Tracking
+    audit: AuditSpec = field(default_factory=AuditSpec)
     stages: Mapping[str, AnyStage]
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ PASSES_ON = {
     "align/pipeline/generate.py",
     "align/pipeline/fetch.py",
     "align/preview/command.py",
+    "align/pipeline/audit.py",
 }
 FILES = sorted((ROOT / "align").rglob("*.py"))
 

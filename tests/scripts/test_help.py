@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if not path.name.startswith("bench_"))
-COMPOSING = {"pipeline", "pretrain", "sft", "reward", "dpo", "evaluate", "sandbox", "fetch"}
+COMPOSING = {"pipeline", "pretrain", "sft", "reward", "dpo", "evaluate", "sandbox", "fetch", "audit_data"}
 CODE = """
 import runpy, sys
 sys.argv = [{script!r}, "--help"]

@@ -19,7 +19,7 @@ from align.data.screening.words import Hashes, Indices, Words, hashed_words, wor
 LONG_RUN, SHORT_RUN, WHOLE_TURN = 13, 8, 5
 HANGUL_SHARE = 0.3  # of the letters; from here on a text counts as Korean
 _HANGUL = re.compile("[가-힣]")
-_FILTER_BITS = 22
+_FILTER_BITS = 20
 _BATCH = 400  # texts hashed at once: their tables fit into a processor's cache
 _TURN = 0  # stands for a run that is a whole turn
 

@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,18 +49,23 @@ class Words:
     text: Indices
     bounds: Indices
 
+    @cached_property
+    def _partial(self) -> Hashes:
+        return _sums(self.hashes, _WORD_BASE)
+
     def runs(self, length: int) -> tuple[Hashes, Indices]:
         """Hashes of every run of `length` words inside one text, and the word that each begins with."""
         if len(self.hashes) < length:
             return np.empty(0, np.uint64), np.empty(0, np.int64)
-        sums = _sums(self.hashes, _WORD_BASE)
         starts = np.flatnonzero(self.text[length - 1 :] == self.text[: len(self.text) - length + 1])
-        return _mixed(_between(sums, starts, starts + length, _WORD_BASE) + np.uint64(length)), starts
+        return _mixed(
+            _between(self._partial, starts, starts + length, _WORD_BASE) + np.uint64(length)
+        ), starts
 
     def wholes(self) -> Hashes:
         """The hash of each text as one run of all its words; 0 where it has none. (texts,)"""
         lengths = np.diff(self.bounds)
-        hashes = _between(_sums(self.hashes, _WORD_BASE), self.bounds[:-1], self.bounds[1:], _WORD_BASE)
+        hashes = _between(self._partial, self.bounds[:-1], self.bounds[1:], _WORD_BASE)
         return np.where(lengths > 0, _mixed(hashes + lengths.astype(np.uint64)), np.uint64(0))
 
 
