@@ -37,8 +37,10 @@ def respoken(folder: Path, change: Callable[[Any], None]) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def with_bos(folder: Path) -> None:
+def begun_twice(folder: Path) -> None:
+    """A template that writes the beginning of text two times."""
     respoken(folder, lambda tokenizer: setattr(tokenizer, "bos_token", "<|eot_id|>"))
+    templated(folder, "{{ bos_token }}{{ bos_token }}" + CHATML)
 
 
 def adapted(folder: Path) -> None:
@@ -55,7 +57,7 @@ def adapted(folder: Path) -> None:
 
 
 # name -> (the model it starts from, what is done to it, its ModelSpec's other fields, what must be said)
-MODELS: dict[str, tuple[str, Callable[[Path], None] | None, dict[str, Any], str]] = {
+MODELS: dict[str, tuple[str, Callable[[Path], object] | None, dict[str, Any], str]] = {
     "untouched": ("sound", None, {}, ""),
     "edited_template": (
         "sound",
@@ -84,7 +86,7 @@ MODELS: dict[str, tuple[str, Callable[[Path], None] | None, dict[str, Any], str]
     ),
     "damaged_record": (
         "sound",
-        lambda folder: (folder / "align_contract.json").write_text("{") and None,
+        lambda folder: (folder / "align_contract.json").write_text("{"),
         {},
         "align_contract.json: not a contract",
     ),
@@ -125,9 +127,7 @@ MODELS: dict[str, tuple[str, Callable[[Path], None] | None, dict[str, Any], str]
     ),
     "two_beginnings": (
         "bare",
-        lambda folder: (
-            (with_bos(folder), templated(folder, "{{ bos_token }}{{ bos_token }}" + CHATML)) and None
-        ),
+        begun_twice,
         {},
         r"opens a dialogue with <\|eot_id\|> twice; write it once",
     ),
@@ -139,7 +139,7 @@ MODELS: dict[str, tuple[str, Callable[[Path], None] | None, dict[str, Any], str]
     ),
     "no_tokenizer": (
         "bare",
-        lambda folder: [path.unlink() for path in folder.glob("*token*")] and None,
+        lambda folder: [path.unlink() for path in folder.glob("*token*")],
         {},
         "cannot load a tokenizer from",
     ),
@@ -199,8 +199,8 @@ def test_a_value_model_reads_the_tokens_of_its_policy(launch: Launch, speakers: 
     )
     assert done.code == 2
     assert re.search(
-        r"stages\.ppo\.value\.path: the value model reads what the policy writes, template_sha256: the policy "
-        r"has (\w{64}), the value model has (?!\1)\w{64}; choose one of the same base",
+        r"stages\.ppo\.value\.path: the value model reads what the policy writes, template_sha256: "
+        r"the policy has (\w{64}), the value model has (?!\1)\w{64}; choose one of the same base",
         done.stderr,
     )
     assert re.search(
