@@ -18,28 +18,29 @@ from pathlib import Path
 from typing import Any
 
 WORDS = ("the", "fox", "owl", "river", "map", "lamp", "bread", "rain", "stone", "boat", "sees", "takes")
+TEXT = " ".join(random.Random(0).choices(WORDS, k=200_000))
 ROW_FORMATS = {"conversations": "alpaca", "pairs": "pairs"}
 HELD_OUT = 0.01
 
 
-def said(chance: random.Random, words: int) -> str:
-    return " ".join(chance.choices(WORDS, k=words))
+def said(number: int, length: int) -> str:
+    """Some characters of a long text, from another place for every number."""
+    start = number * 104_729 % (len(TEXT) - length)
+    return TEXT[start : start + length]
 
 
-def raw_row(shape: str, number: int, chance: random.Random) -> dict[str, str]:
+def raw_row(shape: str, number: int) -> dict[str, str]:
     """A row of its own, about as long as short real ones; every hundredth stood there before."""
     number -= number % 100 == 99
-    chance.seed(number)
-    asked = f"What of {number} and {said(chance, 8)}?"
+    asked = f"What of {number} and {said(number, 40)}?"
     if shape == "pairs":
-        return {"prompt": asked, "chosen": said(chance, 12), "rejected": said(chance, 14)}
-    return {"instruction": asked, "output": said(chance, 20)}
+        return {"prompt": asked, "chosen": said(number + 1, 60), "rejected": said(number + 2, 70)}
+    return {"instruction": asked, "output": said(number + 1, 100)}
 
 
 def write(path: Path, shape: str, rows: int) -> None:
-    chance = random.Random(0)
     with path.open("w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps(raw_row(shape, number, chance)) + "\n" for number in range(rows))
+        stream.writelines(json.dumps(raw_row(shape, number)) + "\n" for number in range(rows))
 
 
 def peak_mib() -> float:

@@ -12,7 +12,7 @@ from align.config.spec import PositiveInt, Spec
 from align.data.card import card_problems
 from align.data.errors import DataError
 from align.data.mixture import chosen, pick
-from align.data.records import Conversation, Message, PreferencePair, Prompt
+from align.data.records import Conversation, Message, PreferencePair, Prompt, Row
 from align.data.source import Rows, load_rows
 from align.data.spec import DataSpec, ScreeningSpec, SourceSpec
 from align.evaluation.metrics.metric import Metric
@@ -29,7 +29,8 @@ class SuiteSpec(Spec):
 
     `max_prompts` takes a fixed sample. Each key in `groups` names an entry of the prompts' `reference`:
     beside the whole suite, the prompts of each value of it are reported on their own, as
-    `<suite>/<key>=<value>`. `rewards` names those that score this suite; null means all of them.
+    `<suite>/<key>=<value>`; those of each source as `<suite>/source=<name>`, where there are several.
+    `rewards` names those that score this suite; null means all of them.
 
     `metric` measures the answers in the suite's own way. `variants` ask every question in several ways, each
     reported as `<suite>/variant=<name>`; `examples` are what few-shot ones show. `decoding` is the stage's
@@ -103,11 +104,12 @@ def load_suite(name: str, spec: SuiteSpec, outputs: Path) -> Suite:
     """
     place, data = _data(name, spec)
     loaded = _loaded(f"suites.{name}.{place}", data, _ASKING, outputs)
-    prompts = [prompt_of(row) for row in (loaded.train if spec.data is None else loaded.held_out)]
-    if spec.max_prompts is not None and len(prompts) > spec.max_prompts:
-        prompts = pick(prompts, chosen(len(prompts), spec.max_prompts, f"{data.seed}:suite"))
-    prompts, origins = _in_every_way(name, spec, prompts, outputs)
-    groups = {"": list(range(len(prompts)))}
+    rows = loaded.train if spec.data is None else loaded.held_out
+    if spec.max_prompts is not None and len(rows) > spec.max_prompts:
+        rows = pick(rows, chosen(len(rows), spec.max_prompts, f"{data.seed}:suite"))
+    prompts, origins = _in_every_way(name, spec, [prompt_of(row) for row in rows], outputs)
+    asked = rows if origins is None else pick(rows, origins)
+    groups = {"": list(range(len(prompts))), **_by_source(asked)}
     for key in (*spec.groups, *([] if origins is None else [KEY])):
         found = _grouped(prompts, key)
         if not found:
@@ -179,6 +181,14 @@ def _in_every_way(
         return varied(prompts, ways, examples)
     except ValueError as cause:
         raise DataError(f"suites.{name}.variants: {cause}") from cause
+
+
+def _by_source(rows: Sequence[Row]) -> dict[str, list[int]]:
+    """`source=<name>` -> the rows that come from it, where there are several."""
+    found: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        found.setdefault(f"source={row.place.source if row.place else ''}", []).append(number)
+    return dict(sorted(found.items())) if len(found) > 1 else {}
 
 
 def _grouped(prompts: Sequence[Prompt], key: str) -> dict[str, list[int]]:

@@ -14,6 +14,7 @@ from align.config.deepspeed_section import BATCH_KEYS, batch_problems
 from align.config.resources import Hardware, Parallel, StageResources, split
 from align.config.spec import Bool, Int, Positive, PositiveInt, Spec
 from align.config.suggest import did_you_mean
+from align.data.parts import part_problems
 from align.data.spec import DataSpec
 from align.models.spec import ModelSpec
 from align.pipeline.launch_spec import AnyLauncher
@@ -122,6 +123,13 @@ class Run(Spec):
         found = [
             *_graph_problems(self.stages),
             *self._fresh_problems(),
+            *part_problems(
+                {
+                    f"corpus.{entry}.sources.{name}": source
+                    for entry, data in self.corpus.items()
+                    for name, source in data.sources.items()
+                }
+            ),
             *self._machine_problems(),
             *self._launch_problems(),
             *self._section_problems(),

@@ -70,6 +70,24 @@ def rollout_metrics(
     }
 
 
+def source_metrics(collected: Collected, sources: Sequence[str]) -> dict[str, float]:
+    """Mean score of the valid episodes that each source's prompts led to; a source that had none is left out.
+
+    Args:
+        collected: the rollout.
+        sources: names of all sources that prompts come from; of a single one nothing is told.
+    """
+    if len(sources) < 2:
+        return {}
+    rollout = collected.rollout
+    own = zip(collected.prompts, rollout.scores.tolist(), rollout.valid.tolist(), strict=True)
+    scored = group.everybodys(
+        [(prompt.place.source, score) for prompt, score, is_valid in own if is_valid and prompt.place]
+    )
+    by_source = {name: [score for source, score in scored if source == name] for name in sources}
+    return {f"source/{name}/score": sum(scores) / len(scores) for name, scores in by_source.items() if scores}
+
+
 def _sampler_metrics(rollout: Rollout) -> dict[str, float]:
     """How far the sampler's log-probabilities are from those of training, in nats."""
     difference = masked((rollout.old_logprobs - rollout.sampler_logprobs).abs(), rollout.mask)

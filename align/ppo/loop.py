@@ -15,7 +15,7 @@ from torch import Tensor
 from align.data.records import Prompt
 from align.ppo.advantage import generalized_advantage, token_rewards, whiten
 from align.ppo.collect import Clock, Collected, Collector
-from align.ppo.diagnostics import rollout_metrics, time_metrics, update_metrics
+from align.ppo.diagnostics import rollout_metrics, source_metrics, time_metrics, update_metrics
 from align.ppo.kl import Controller, token_kl
 from align.ppo.length import LengthLine
 from align.ppo.prompts import PromptPlan
@@ -136,6 +136,7 @@ class Loop:
         # 8 log
         metrics = rollout_metrics(collected, kl, shaped, kl_coefficient)
         metrics["objective/score_beyond_length"] = self._beyond_length(rollout)
+        metrics |= source_metrics(collected, self._prompts.sources)
         metrics |= update_metrics(stats, rollout, experience.returns)
         metrics |= time_metrics(clock, rollout)
         self._refuse_broken(metrics, stats)

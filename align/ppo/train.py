@@ -181,7 +181,7 @@ def _prompts(
         report_languages(
             loaded, tokenizer, io.output.languages, lambda part: too_long(part, tokenizer, longest)
         )
-    return PromptPlan(fit.prompts, fit.tokens, spec.seed), held_out
+    return PromptPlan(fit.prompts, fit.tokens, spec.seed, [*loaded.train_spans()]), held_out
 
 
 def _imitation(

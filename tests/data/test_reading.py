@@ -1,7 +1,10 @@
 """Rows of large sources: on disk, the same as in memory, kept for who asks next, and of no use to others."""
 
+import hashlib
 import json
 import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -149,3 +152,22 @@ def test_decomposed_korean_equals_its_composed_twin(tmp_path: Path) -> None:
     assert "NFD: 2 rows brought to NFC" in apart["NFD"].report.lines()
     with pytest.raises(DataError, match="NFD.jsonl: none of its 2 rows can be used .* 2 × exact duplicate"):
         load_rows(BIND.validate_python({"sources": spec}), Prompt, tmp_path)
+
+
+def digest_of_rows(path: str, outputs: str) -> tuple[str | None, str]:
+    """What a process of a training stage has in its hands."""
+    reading.LARGE = 0
+    source = {"path": path, "format": "alpaca", "weight": 2}
+    rows = load_rows(
+        BIND.validate_python({"sources": {"a": source}, "held_out": 0.1}), Conversation, Path(outputs)
+    )
+    return rows.key, hashlib.sha256(repr([*rows.train, *rows.held_out]).encode()).hexdigest()
+
+
+def test_processes_that_start_together_have_the_same_rows(tmp_path: Path) -> None:
+    """One of them reads, the other waits for it; nobody starts from what is half written."""
+    path = written(tmp_path / "a.jsonl", 20_000)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        both = [pool.submit(digest_of_rows, path, str(tmp_path / "outputs")) for _ in range(2)]
+        found = {future.result() for future in both}
+    assert len(found) == 1 and len(list((tmp_path / "outputs" / "rows").iterdir())) == 1

@@ -10,13 +10,18 @@ import torch
 from safetensors.torch import load_file
 
 from align.artifacts.metrics import final_values
+from align.config.plugin import PluginSpec
 from align.data import reading
+from align.data.records import Conversation
 from align.data.spec import DataSpec
+from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
+from align.ppo.spec import OptimizerSpec, RewardEntry
 from align.stages.dpo import Dpo
+from align.stages.ppo import Ppo
 from align.stages.reward import Reward
 from align.stages.sft import Sft
-from tests.stages.conftest import Place
+from tests.stages.conftest import Place, written
 
 COMMON: dict[str, Any] = {
     "precision": "fp32",
@@ -97,3 +102,44 @@ def test_rows_and_tokens_on_disk_train_the_same_weights(
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert here.output.data.read_text() == there.output.data.read_text()
+
+
+def answering(prompts: DataSpec, model: Path) -> Ppo:
+    """A short PPO that is paid for length."""
+    return Ppo(
+        policy=ModelSpec(path=str(model)),
+        data=prompts,
+        rewards={"long": RewardEntry(source=PluginSpec("align.rewards.rules.LengthReward", {"free": 2}))},
+        updates=2,
+        decoding=DecodingSpec(temperature=1.0, max_new_tokens=4),
+        policy_optimizer=OptimizerSpec(learning_rate=1e-3),
+        value_optimizer=OptimizerSpec(learning_rate=1e-3),
+        precision="fp32",
+        batch_size=16,
+        seed=0,
+    )
+
+
+def test_prompts_of_every_source_are_scored_by_themselves(
+    place: Place,
+    tiny_model: Path,
+    conversations: list[Conversation],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In memory and on disk alike; a single source is told once."""
+    asked = [{"prompt": row.messages[0].content} for row in conversations]
+    prompt_data = written(tmp_path / "prompts.jsonl", asked, "prompts")
+    here, there, single = place("here"), place("there"), place("single")
+    mixed = replace(of_two(prompt_data), held_out=0.0)
+    answering(mixed, tiny_model).run(here)
+    answering(prompt_data, tiny_model).run(single)
+    monkeypatch.setattr(reading, "LARGE", 0)
+    answering(mixed, tiny_model).run(there)
+    found, again, alone = (final_values(io.output.metrics) for io in (here, there, single))
+    names = [f"source/{name}/score" for name in ("few", "many")]
+    low, high = sorted(found[name] for name in names)
+    assert low <= found["objective/score"] <= high
+    assert not any(name.startswith("source/") for name in alone)
+    for name in (*names, "objective/score", "policy/loss"):
+        assert again[name] == found[name]
