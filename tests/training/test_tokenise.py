@@ -64,6 +64,40 @@ def test_only_the_last_answer_and_its_end_are_trained(template: str, speaking: M
 
 
 @EVERY_TEMPLATE
+@pytest.mark.parametrize("places", [(1,), (5,), (1, 5), (1, 3, 5)])
+def test_turns_that_are_to_be_learnt_are_and_no_others(
+    template: str, places: tuple[int, ...], speaking: Make
+) -> None:
+    tokenizer = speaking(template)
+    said = ["yes", "one", "no", "(two: é)", "what", "three"]
+    turns = tuple(Message("assistant" if n % 2 else "user", text) for n, text in enumerate(said))
+    [tokens] = tokenise_conversations([Conversation(turns, places)], tokenizer, None).dataset
+    trained = [token for token in tokens["labels"] if token != IGNORED]
+    ends = [number for number, token in enumerate(trained) if token == tokenizer.eos_token_id]
+    starts = [0, *(end + 1 for end in ends[:-1])]
+    assert all(
+        label in (IGNORED, token) for token, label in zip(tokens["input_ids"], tokens["labels"], strict=True)
+    )
+    assert [tokenizer.decode(trained[a:b]).strip() for a, b in zip(starts, ends, strict=True)] == [
+        said[place] for place in places
+    ]
+    whole = tokenise_conversations([Conversation(turns)], tokenizer, None).dataset[0]
+    assert whole["input_ids"] == tokens["input_ids"]
+    if places == (5,):
+        assert whole["labels"] == tokens["labels"]
+
+
+def test_a_template_that_rewrites_earlier_turns_cannot_teach_them(speaking: Make) -> None:
+    tokenizer = speaking("chatml")
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "message['content']", "(message['content'] if loop.last else message['content'] | upper)"
+    )
+    turns = tuple(Message("assistant" if n % 2 else "user", "yes") for n in range(4))
+    with pytest.raises(TokeniseError):
+        tokenise_conversations([Conversation(turns, (1, 3))], tokenizer, None)
+
+
+@EVERY_TEMPLATE
 def test_prompt_tokens_are_those_of_the_prompt_alone(template: str, speaking: Make) -> None:
     tokenizer = speaking(template)
     for row, tokens in zip(AWKWARD, tokenise_conversations(AWKWARD, tokenizer, None).dataset, strict=True):
