@@ -183,6 +183,8 @@ def _local(name: str, source: SourceSpec, path: Path) -> Iterator[PlacedRow]:
             encoding=source.encoding,
             text_unit=source.text_unit,
             quoting=source.quoting,
+            delimiter=source.delimiter,
+            header=source.header,
         )
         for line, raw in rows:
             yield Place(name, str(file), line), raw

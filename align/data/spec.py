@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from align.config.plugin import Plugin, PluginSpec
 from align.config.spec import LOGISTICS, Bool, ContentMark, Fraction, Int, Positive, PositiveInt, Spec
@@ -93,7 +93,8 @@ class SourceSpec(Spec):
     `max_rows` takes the first rows of the file that can be used, `part` those of one part. `bad_rows` decides
     about rows that do not fit: stop with file and line, or drop and count by reason. `text_unit` says what
     one row of a plain text file is; `quoting` whether a table has quoted fields (default: csv has, tsv has
-    not).
+    not). `delimiter` says that a file is a table and what stands between its columns, `header` what these are
+    called where the first line does not.
     """
 
     path: Annotated[str, ContentMark(unless="generator")] | None = None
@@ -109,6 +110,8 @@ class SourceSpec(Spec):
     encoding: str = "utf-8"
     text_unit: Literal["line", "paragraph", "document"] = "line"
     quoting: Literal["minimal", "none"] | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    header: tuple[str, ...] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     bad_rows: BadRows = "error"
     filter: Plugin | None = None

@@ -56,12 +56,12 @@ STAGES = {
     },
 }
 GOLDEN = {
-    "pretrain": ("437d32170a15", "a7af8a70d138"),
-    "sft": ("403aeca21576", "342e8ae7de30"),
-    "reward": ("e1e9badc8026", "d99025357265"),
-    "dpo": ("73c55f48682c", "b7ab3f6a102d"),
-    "ppo": ("da9d04575ec1", "1d3ffbaf8a37"),
-    "evaluate": ("5899904b9b9e", "324cc664564d"),
+    "pretrain": ("437d32170a15", "2291436d27ea"),
+    "sft": ("403aeca21576", "87cc1c3b803c"),
+    "reward": ("e1e9badc8026", "67129dbd414e"),
+    "dpo": ("73c55f48682c", "c5589593b4f0"),
+    "ppo": ("da9d04575ec1", "6b7db7a83c78"),
+    "evaluate": ("5899904b9b9e", "2020f5765c55"),
 }
 
 

@@ -28,7 +28,6 @@ GOES_WITH = {
     "corpus/hh": ["model=qwen3_0_6b"],  # no text to pretrain on
     "corpus/ultra": ["model=qwen3_0_6b"],
     "corpus/koalpaca": ["model=qwen3_0_6b", "pipeline=sft"],  # no preferences either
-    "corpus/korean": ["pipeline=sft"],
     "data/sandbox": [
         "corpus.sft.sources.the_sandbox.path=sft.jsonl",
         "corpus.sft.sources.the_sandbox.format=messages",

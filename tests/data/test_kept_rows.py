@@ -124,6 +124,7 @@ CASES = [
     # --- prompts ---
     Case("hh_questions", Prompt, 4368, 4368, 4368),  # README: no oddities; `sort -u` counts 4368 lines
     Case("gsm8k_prompts", Prompt, 7473, 7473, 7473),
+    Case("songys_prompts", Prompt, 11823, 11823, 11823 - 161, {COPY: 161}),  # 11,662 different questions
     # README: 3 prompts are blank and 54 rows duplicates; 2 of these are blank ones, which count as blank.
     Case("kochatgpt_prompts", Prompt, 12000, 12000, 12000 - 3 - 52, {"a blank user turn": 3, COPY: 52}),
     Case("kochatgpt_seed", Prompt, 12000, 12000, 12000 - 3 - 52, {"a blank user turn": 3, COPY: 52}),

@@ -1,7 +1,7 @@
 """Tables in csv or tsv -> raw rows, with quoting said and never guessed."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +15,10 @@ Quoting = Literal["minimal", "none"]
 STYLES: Mapping[Quoting, Literal[0, 3]] = {"minimal": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 
 
-def delimited_rows(path: Path, encoding: str, delimiter: str, quoting: Quoting) -> Iterator[RawRow]:
-    """Rows as column name -> text, the names taken from the first line.
+def delimited_rows(
+    path: Path, encoding: str, delimiter: str, quoting: Quoting, names: Sequence[str] | None = None
+) -> Iterator[RawRow]:
+    """Rows as column name -> text.
 
     Args:
         path: the table.
@@ -24,6 +26,7 @@ def delimited_rows(path: Path, encoding: str, delimiter: str, quoting: Quoting) 
         delimiter: between columns.
         quoting: `none` keeps quotation marks as they are; `minimal` lets a quoted field hold delimiters and
             line ends, and an unpaired quotation mark is then an error.
+        names: of the columns; by default the first line has them.
 
     Raises:
         DataError: the file cannot be read, a row has more or fewer fields than the header, or quotes do not
@@ -32,7 +35,7 @@ def delimited_rows(path: Path, encoding: str, delimiter: str, quoting: Quoting) 
     csv.field_size_limit(LONGEST_FIELD)
     lines = (f"{line}\n" for _, line in decoded_lines(path, encoding))
     reader = csv.reader(lines, delimiter=delimiter, quoting=STYLES[quoting], strict=True)
-    header: list[str] | None = None
+    header = None if names is None else _checked_header(path, [*names])
     start = 1
     try:
         for values in reader:

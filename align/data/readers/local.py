@@ -1,6 +1,6 @@
 """A local file -> raw rows, by suffix: jsonl, json, csv, tsv, txt, parquet; gzipped ones too."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +44,8 @@ def local_rows(
     encoding: str = "utf-8",
     text_unit: TextUnit = "line",
     quoting: Quoting | None = None,
+    delimiter: str | None = None,
+    header: Sequence[str] | None = None,
 ) -> Iterator[RawRow]:
     """Raw rows of a file, each with the number of the line that it starts on.
 
@@ -52,18 +54,22 @@ def local_rows(
         read_as: what the file is, where its suffix does not say so; JSON is an array or lines.
         encoding: of the file.
         text_unit: what a row of a plain text file is.
-        quoting: whether a table has quoted fields; by default csv has, tsv has not.
+        quoting: whether a table has quoted fields; by default csv has, others have not.
+        delimiter: between the columns of a table; a file that is read with one is a table.
+        header: the names of a table's columns, where its first line does not have them.
 
     Raises:
         DataError: the suffix is unknown, or the file cannot be read as what it is said to be.
     """
     kind = read_as or SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
+    if delimiter is not None:
+        return delimited_rows(path, encoding, delimiter, quoting or "none", header)
     if kind == "json":
         return json_rows(path, encoding)
     if kind == "csv":
-        return delimited_rows(path, encoding, ",", quoting or "minimal")
+        return delimited_rows(path, encoding, ",", quoting or "minimal", header)
     if kind == "tsv":
-        return delimited_rows(path, encoding, "\t", quoting or "none")
+        return delimited_rows(path, encoding, "\t", quoting or "none", header)
     if kind == "txt":
         return plain_rows(path, encoding, text_unit)
     if kind == "parquet":

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align.data.errors import DataError
-from align.data.readers.local import local_rows
+from align.data.readers.local import files_of, local_rows
 
 ROWS = [{"text": 'one, "two"'}, {"text": "셋\u2028네"}, {"text": "tab\there"}]
 
@@ -191,3 +191,28 @@ def test_empty_files_hold_no_rows(tmp_path: Path, name: str) -> None:
 def test_json_lines_are_read_as_they_are_needed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"a": 1}\nbroken\n')
     assert next(local_rows(path)) == ("1", {"a": 1})
+
+
+def test_tables_with_a_delimiter_and_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes('욕|1\r\n"안녕|0\r\n'.encode())
+    rows = [row for _, row in local_rows(path, delimiter="|", header=["text", "label"])]
+    assert rows == [{"text": "욕", "label": "1"}, {"text": '"안녕', "label": "0"}]
+    path.write_text("a|b|1\n", encoding="utf-8")
+    with pytest.raises(DataError, match="a.txt:1: 3 fields where the header has 2"):
+        list(local_rows(path, delimiter="|", header=["text", "label"]))
+
+
+def test_a_file_is_read_as_what_it_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("안녕\n", encoding="utf-8")
+    assert [row for _, row in local_rows(path, read_as="txt")] == [{"text": "안녕"}]
+
+
+def test_a_folder_is_its_files_in_order(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.jsonl", ".hidden"):
+        (tmp_path / name).write_text("{}\n", encoding="utf-8")
+    assert [file.name for file in files_of(tmp_path)] == ["a.jsonl", "b.jsonl"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="is an empty folder"):
+        list(files_of(tmp_path / "empty"))
