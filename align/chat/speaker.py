@@ -12,8 +12,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from align.chat.encoding import prompt_ids
 from align.chat.places import Place
-from align.data.contract import contract_of, read_contract
-from align.data.contract import problems as contract_problems
+from align.data.contract import contract_of, differences, read_contract
 from align.data.errors import DataError
 from align.generation.decoding import DecodingSpec
 from align.generation.sampler import TransformersSampler
@@ -100,7 +99,7 @@ def _tokenizer_problems(place: Place, tokenizer: PreTrainedTokenizerBase) -> lis
         return [f"{missing_template(place.path)} with --template"]
     trained = read_contract(Path(place.path))
     names = ("the model was trained with", "the tokenizer")
-    return [] if trained is None else contract_problems(trained, contract_of(tokenizer), names)
+    return differences(trained, contract_of(tokenizer), names)
 
 
 @dataclass

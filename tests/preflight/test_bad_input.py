@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.preflight import cases
+from tests.preflight import cases, other_cases
 from tests.preflight.cases import Case, lines, pair, said
 from tests.preflight.conftest import Done, Launch
 
@@ -24,27 +24,34 @@ def _with_a_good_row(name: str, *rows: Any) -> str:
 
 PAIR_WARNINGS = {
     name: Case(reason, _with_a_good_row(name, row), says.partition("|")[0], ":2", done=done)
-    for name, (reason, row, says, done) in cases.PAIR_CASES.items()
+    for name, (reason, row, says, done) in other_cases.PAIR_CASES.items()
 }
 PAIR_WARNINGS["contested"] = Case(
-    "contradicting preferences", lines(*cases.CONTRADICTION), f"{CONTRADICTED} elsewhere", ":2", done="kept"
+    "contradicting preferences",
+    lines(*other_cases.CONTRADICTION),
+    f"{CONTRADICTED} elsewhere",
+    ":2",
+    done="kept",
 )
 PAIR_REFUSALS = {
     name: Case(reason, _with_a_good_row(name, row), says, ":2: ")
-    for name, (reason, row, says, _) in cases.PAIR_CASES.items()
+    for name, (reason, row, says, _) in other_cases.PAIR_CASES.items()
 }
 PAIR_REFUSALS["contested"] = Case(
-    "contradicting preferences", lines(*cases.CONTRADICTION), f"{CONTRADICTED} at .*contested.jsonl:1", ":2: "
+    "contradicting preferences",
+    lines(*other_cases.CONTRADICTION),
+    f"{CONTRADICTED} at .*contested.jsonl:1",
+    ":2: ",
 )
 TOKEN_CASES = ("same_tokens", "too_long")  # told once rows can be tokenised, so in a launch of their own
 EVERYTHING = {
     "sft_errors": cases.SFT_ERRORS,
     "sft_warnings": cases.SFT_WARNINGS,
-    "pair_errors": cases.PAIR_ERRORS | {n: c for n, c in PAIR_REFUSALS.items() if n not in TOKEN_CASES},
+    "pair_errors": other_cases.PAIR_ERRORS | {n: c for n, c in PAIR_REFUSALS.items() if n not in TOKEN_CASES},
     "token_errors": {n: c for n, c in PAIR_REFUSALS.items() if n in TOKEN_CASES},
     "pair_warnings": PAIR_WARNINGS,
-    "prompt_errors": cases.PROMPT_ERRORS,
-    "text_errors": cases.TEXT_ERRORS,
+    "prompt_errors": other_cases.PROMPT_ERRORS,
+    "text_errors": other_cases.TEXT_ERRORS,
 }
 STRICT = {
     name: "error"
