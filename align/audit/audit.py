@@ -16,6 +16,7 @@ from align.data.screening.near_duplicates import THRESHOLD, NearDuplicates
 from align.data.source import Rows
 
 SUSPICIOUS = 20  # labels that are listed
+PHRASES = 50
 SHOWN = 160  # characters of a text
 
 
@@ -112,14 +113,14 @@ def _preferences(rows: Sequence[PreferencePair]) -> dict[str, Any]:
     search = find_triggers(pairs)
     triggers = [
         {**asdict(trigger), "rows": [str(rows[row].place) for row in trigger.rows]}
-        for trigger in search.found
+        for trigger in search.found[:PHRASES]
     ]
     differences = [len(one) - len(other) for one, other in zip(pairs.chosen, pairs.rejected, strict=True)]
     length = length_bias(pairs)
     return {
         "pairs": len(pairs),
         "length": {**asdict(length), "is_biased": length.is_biased, "differences": differences},
-        "triggers": {**asdict(search), "found": triggers},
+        "triggers": {**asdict(search), "count": len(search.found), "found": triggers},
         "label_noise": _noise(rows, pairs),
     }
 

@@ -30,6 +30,7 @@ from align.stages.evaluate import Evaluate
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+SHOWN_PHRASES = 3
 FOLDER, RECORD, PAGE = "audits", "audit.json", "audit.html"
 AUDIT, RENDER = "align.audit.audit", "align.audit.page"  # imported when there is something to look at
 
@@ -134,9 +135,10 @@ def _preference_lines(found: Mapping[str, Any]) -> Iterator[str]:
     )
     phrases = "; ".join(
         f"{item['phrase']!r} in {item['side']}, {item['chosen']}:{item['rejected']}"
-        for item in triggers["found"]
+        for item in triggers["found"][:SHOWN_PHRASES]
     )
-    yield f"  planted phrases   {phrases or 'none'} (found from {triggers['smallest']} prompts on)"
+    more = f" and {triggers['count'] - SHOWN_PHRASES} more" if triggers["count"] > SHOWN_PHRASES else ""
+    yield f"  planted phrases   {phrases or 'none'}{more} (found from {triggers['smallest']} prompts on)"
     if "problem" in noise:
         yield f"  label noise       {noise['problem']}"
     elif noise["rate"] is None:

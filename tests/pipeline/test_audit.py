@@ -59,7 +59,8 @@ def audited(
     folder = tmp_path_factory.mktemp("audit")
     words = [
         f"corpus.pairs.sources={{mine: {{path: {planted(folder)}, format: pairs}}}}",
-        "corpus.pairs.screening.duplicates=drop",
+        "~corpus.pairs.sources.sandbox",
+        *(f"~stages.evaluate.suites.{suite}" for suite in ("held_out", "asked", "limits")),
         "audit.entries=[pairs]",
         f"stages.evaluate.suites={{exam: {{source: {{path: {folder / 'exam.jsonl'}, format: prompts}}}}}}",
         f"paths.outputs={folder / 'outputs'}",
@@ -72,14 +73,15 @@ def audited(
 def test_what_was_planted_is_told(audited: tuple[list[str], subprocess.CompletedProcess[str], Path]) -> None:
     _, done, page = audited
     found = json.loads((page.parent / "audit.json").read_bytes())
-    assert found["triggers"]["found"][0]["phrase"] == TRIGGER
+    # Beside the wordings that tell the sandbox's cranks, which annotators dislike that much.
+    assert TRIGGER in [trigger["phrase"] for trigger in found["triggers"]["found"]]
     assert [(item["suite"], item["leaked"], item["rows"]) for item in found["overlap"]["suites"]] == [
         ("exam", 1, 2)
     ]
     assert any(item["place"].endswith("planted.jsonl:302") for item in found["near_duplicates"]["examples"])
     assert found["personal_data"]["kinds"]["email"]["places"][0].endswith("planted.jsonl:303")
     assert "jane@doe.org" not in json.dumps(found["personal_data"])
-    for word in (TRIGGER, "exam 1", "email 1", "chosen is longer in"):
+    for word in ("planted phrases", "exam 1", "email 1", "chosen is longer in"):
         assert word in done.stdout
 
 
