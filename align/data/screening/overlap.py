@@ -98,13 +98,17 @@ class Overlap:
         words = hashed_words(texts)
         found: set[Leak] = set()
         for length, table in self._tables.items():
-            hashes, where = words.wholes(), np.arange(len(texts))
-            if length != _TURN:
-                hashes, places = words.runs(length)
-                where = words.text[places]
-            for place in table.candidates(hashes):
-                owners = table.owners(hashes[place])
-                found.update(Leak(int(where[place]), *self._prompts[owner], length) for owner in owners)
+            if length == _TURN:
+                hits = [(int(text), value) for text, value in table.hits(words.wholes())]
+            else:
+                ends = length - 1
+                hits = [
+                    (int(words.text[place]), value)
+                    for place, value in table.hits(words.windows(length))
+                    if words.text[place] == words.text[place + ends]
+                ]
+            for text, value in hits:
+                found.update(Leak(text, *self._prompts[owner], length) for owner in table.owners(value))
         return sorted(found)
 
 
@@ -130,12 +134,14 @@ class _Table:
         self._seen = np.zeros(1 << _FILTER_BITS, np.bool_)
         self._seen[_short(hashes)] = True
 
-    def candidates(self, hashes: Hashes) -> list[int]:
-        """Places in `hashes` that hold one of the table's."""
+    def hits(self, hashes: Hashes) -> list[tuple[int, np.uint64]]:
+        """(place, hash) of those that are in the table."""
+        if not len(self._hashes):
+            return []
         likely = np.flatnonzero(self._seen[_short(hashes)])
-        places = np.searchsorted(self._hashes, hashes[likely])
-        places[places == len(self._hashes)] = 0
-        return likely[self._hashes[places] == hashes[likely]].tolist() if len(self._hashes) else []
+        places = np.minimum(np.searchsorted(self._hashes, hashes[likely]), len(self._hashes) - 1)
+        there = likely[self._hashes[places] == hashes[likely]]
+        return list(zip(there.tolist(), hashes[there], strict=True))
 
     def owners(self, value: np.uint64) -> list[int]:
         """The prompts that a hash belongs to."""

@@ -55,18 +55,22 @@ class Words:
 
     def runs(self, length: int) -> tuple[Hashes, Indices]:
         """Hashes of every run of `length` words inside one text, and the word that each begins with."""
-        if len(self.hashes) < length:
-            return np.empty(0, np.uint64), np.empty(0, np.int64)
-        starts = np.flatnonzero(self.text[length - 1 :] == self.text[: len(self.text) - length + 1])
-        return _mixed(
-            _between(self._partial, starts, starts + length, _WORD_BASE) + np.uint64(length)
-        ), starts
+        windows = self.windows(length)
+        starts = np.flatnonzero(self.text[length - 1 :] == self.text[: len(windows)])
+        return windows[starts], starts
+
+    def windows(self, length: int) -> Hashes:
+        """Hashes of every `length` words in a row, those that reach into the next text included."""
+        count = max(len(self.hashes) - length + 1, 0)
+        sums = self._partial
+        inverse = np.uint64(pow(int(_WORD_BASE), -1, _MODULUS))
+        return (sums[length : length + count] - sums[:count]) * _powers(inverse, count)
 
     def wholes(self) -> Hashes:
         """The hash of each text as one run of all its words; 0 where it has none. (texts,)"""
         lengths = np.diff(self.bounds)
         hashes = _between(self._partial, self.bounds[:-1], self.bounds[1:], _WORD_BASE)
-        return np.where(lengths > 0, _mixed(hashes + lengths.astype(np.uint64)), np.uint64(0))
+        return np.where(lengths > 0, hashes, np.uint64(0))
 
 
 def hashed_words(texts: Sequence[str]) -> Words:
