@@ -127,8 +127,10 @@ def write_leaderboards(
     seed: int,
 ) -> None:
     """Write comparisons.jsonl, and leaderboards.json with a flag for every checkpoint that answers alike."""
-    boards = leaderboards(judgement.matches, resamples=resamples, seed=seed, canaries=judgement.canaries)
     flags = [flag for suite in suites for flag in _flags(suite, given[suite.name])]
+    boards = leaderboards(
+        judgement.matches, flags=flags, resamples=resamples, seed=seed, canaries=judgement.canaries
+    )
     write_judged(output.comparisons, judgement.matches)
     content: dict[str, Any] = {"leaderboards": boards, "flags": flags}
     write_json(output.leaderboards, content)

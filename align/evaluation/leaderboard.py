@@ -7,16 +7,17 @@ Writes  leaderboards.json, whose shape docs/evaluation.md tells in full:
                            "pairs": [{"checkpoint", "baseline", "win_rate": {"value", "low", "high", "n"},
                                       "standard_error", "wins", "losses", "ties", "sign_p", "holm_p",
                                       "equal_length": {"value", "low", "high", "n"} or null, "longer",
-                                      "winner", "is_too_few"}]}],
+                                      "winner", "is_too_few", "is_flagged"}]}],
          "flags": [{"suite", "checkpoint", "kind", "share", "example", "message"}]}
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from align.evaluation.constant import Flag
 from align.evaluation.judged import Judged, table_of
 from align.evaluation.pairwise import Pairwise, pairwise
 from align.evaluation.ranking import bradley_terry
@@ -27,6 +28,7 @@ Board = dict[str, Any]
 def leaderboards(
     matches: Sequence[Judged],
     *,
+    flags: Sequence[Flag] = (),
     resamples: int,
     seed: int,
     canaries: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
@@ -35,10 +37,12 @@ def leaderboards(
 
     Args:
         matches: all verdicts; several on the same pair, from several runs, are put together.
+        flags: checkpoints that answer all prompts of a suite alike; these win nothing.
         resamples: of the bootstrap over prompts.
         seed: of the resampling.
         canaries: (judge, suite) -> how often it obeyed an instruction inside an answer.
     """
+    alike = {(flag["suite"], flag["checkpoint"]) for flag in flags}
     groups: dict[tuple[str, str], list[Judged]] = {}
     for item in matches:
         groups.setdefault((item.judge, item.suite), []).append(item)
@@ -46,14 +50,19 @@ def leaderboards(
         {
             "judge": judge,
             "suite": suite,
-            **_board(_merged(items), resamples=resamples, seed=seed),
+            **_board(
+                _merged(items),
+                {name for place, name in alike if place == suite},
+                resamples=resamples,
+                seed=seed,
+            ),
             "canaries": (canaries or {}).get((judge, suite)),
         }
         for (judge, suite), items in groups.items()
     ]
 
 
-def _board(matches: Sequence[Judged], *, resamples: int, seed: int) -> Board:
+def _board(matches: Sequence[Judged], alike: Collection[str], *, resamples: int, seed: int) -> Board:
     table = table_of(matches)
     found = pairwise(matches, table, resamples=resamples, seed=seed)
     ranking = bradley_terry([item.pair for item in matches], table.values)
@@ -81,8 +90,15 @@ def _board(matches: Sequence[Judged], *, resamples: int, seed: int) -> Board:
             for name in names
         ],
         "problem": ranking.problem,
-        "pairs": [item.as_dict() for item in found],
+        "pairs": [_pair(item, alike) for item in found],
     }
+
+
+def _pair(item: Pairwise, alike: Collection[str]) -> dict[str, Any]:
+    """A pair as JSON holds it; who answers all prompts alike is no winner, whatever the judge says."""
+    entry = item.as_dict()
+    is_flagged = entry["winner"] in alike
+    return {**entry, "winner": None if is_flagged else entry["winner"], "is_flagged": is_flagged}
 
 
 def _merged(matches: Sequence[Judged]) -> list[Judged]:

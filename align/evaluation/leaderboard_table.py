@@ -9,11 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 
-def leaderboard_tables(content: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """For every judge and suite the order of the checkpoints, then the pairs; then whatever looks wrong."""
+def leaderboard_tables(content: Mapping[str, Any], *, has_pairs: bool = True) -> Iterator[RenderableType]:
+    """For every judge and suite the order of the checkpoints, and the pairs where `has_pairs` says so; then
+    whatever looks wrong.
+    """
     for board in content["leaderboards"]:
         yield _ranking(board)
-        yield _pairs(board)
+        if has_pairs:
+            yield _pairs(board)
         if board["problem"]:
             yield Text(f"no strengths: {board['problem']}")
     for flag in content["flags"]:
@@ -40,9 +43,15 @@ def _pairs(board: Mapping[str, Any]) -> Table:
             "" if equal is None else _bounded(equal, "value", 100, 1, " %"),
             f"{pair['wins']}/{pair['ties']}/{pair['losses']}",
             f"{pair['holm_p']:.2g}",
-            Text("too few" if pair["is_too_few"] else pair["winner"] or "none"),
+            Text(_winner(pair)),
         )
     return table
+
+
+def _winner(pair: Mapping[str, Any]) -> str:
+    if pair["is_flagged"]:
+        return "none: alike"
+    return "too few" if pair["is_too_few"] else pair["winner"] or "none"
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -163,7 +164,7 @@ class Session:
         for table in evaluation_tables(rows):
             self._console.print(table)
         for path, tables in (
-            (item.artifact.leaderboards, leaderboard_tables),
+            (item.artifact.leaderboards, partial(leaderboard_tables, has_pairs=False)),
             (item.artifact.reward_models, reward_tables),
         ):
             if path.exists():  # an earlier version wrote neither

@@ -73,7 +73,7 @@ def test_strengths_are_those_of_a_regression_on_every_row():
     assert [found[name] for name in NAMES] == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("prompts", [50, 200, 800])
+@pytest.mark.parametrize("prompts", [50, 200, pytest.param(800, marks=pytest.mark.slow)])
 def test_intervals_cover_the_marginal_truth(prompts: int) -> None:
     """2,000 studies of one kind: 93 to 97 % of their intervals hold what they estimate."""
     values = draws(np.random.default_rng(prompts), prompts, SIMULATIONS, spread=1.0)
@@ -97,7 +97,7 @@ def test_intervals_cover_the_marginal_truth(prompts: int) -> None:
     assert ((covered.mean(axis=0) >= 0.93) & (covered.mean(axis=0) <= 0.97)).all(), covered.mean(axis=0)
 
 
-@pytest.mark.parametrize("prompts", [50, 200, 800])
+@pytest.mark.parametrize("prompts", [50, 200, pytest.param(800, marks=pytest.mark.slow)])
 def test_the_rate_at_equal_length_covers_what_was_planted(prompts: int) -> None:
     """A judge that likes length by itself: the raw rate is off, the rate at equal length is not."""
     random = np.random.default_rng(prompts + 1)
