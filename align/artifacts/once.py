@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from align.artifacts.lock import HeldError, acquire
+from align.artifacts.lock import HeldError, acquire, read_status
 
 POLL = 0.2  # seconds between looks at a folder that somebody else makes
 UNUSED_DAYS = 30.0  # after which a folder that can be made again is removed
@@ -38,11 +38,15 @@ def made_once(folder: Path, mark: str, make: Callable[[Path], None]) -> Path:
 
 
 def sweep(parent: Path, days: float = UNUSED_DAYS) -> list[Path]:
-    """Remove the folders below `parent` that nobody has used for so long, and return them."""
+    """Remove the folders below `parent` that nobody has used for so long, nor makes now; return them."""
     if not parent.is_dir():
         return []
     oldest = time.time() - days * 86_400
-    unused = [folder for folder in sorted(parent.iterdir()) if folder.stat().st_mtime < oldest]
+    unused = []
+    for folder in sorted(parent.iterdir()):
+        status = read_status(folder)
+        if folder.stat().st_mtime < oldest and not (status and status.is_live):
+            unused.append(folder)
     for folder in unused:
         shutil.rmtree(folder, ignore_errors=True)
     return unused

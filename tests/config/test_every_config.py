@@ -26,6 +26,7 @@ ENTERS = {
 # What an option is made for, where the defaults do not suit it.
 GOES_WITH = {
     "corpus/hh": ["model=qwen3_0_6b"],  # no text to pretrain on
+    "corpus/hh_parts": ["model=qwen3_0_6b"],
     "corpus/ultra": ["model=qwen3_0_6b"],
     "corpus/koalpaca": ["model=qwen3_0_6b", "pipeline=sft"],  # no preferences either
     "data/sandbox": [

@@ -1,5 +1,6 @@
-"""Seen: digests of rows -> where each was met first, in a table of numbers: 24 bytes a row or so."""
+"""Seen: digests of rows -> where each was met first, in a table of numbers: 24 to 48 bytes a row."""
 
+import re
 from array import array
 
 from align.data.records import Place
@@ -8,6 +9,7 @@ SLOTS = 2**10  # to begin with; always a power of two
 FULL = 2 / 3  # share of the slots in use at which the table grows
 LINE_BITS = 40
 ROW = "row "
+FIRST_NUMBER = re.compile(r"\d+")
 
 
 class Seen:
@@ -29,7 +31,7 @@ class Seen:
         return self._digests[self._slot(_key(digest))] != 0
 
     def __getitem__(self, digest: bytes) -> Place | None:
-        """Where a digest was met; of a row in an array the line alone."""
+        """Where a digest was met; of several lines, or of a row in an array, the first line alone."""
         slot = self._slot(_key(digest))
         if not self._digests[slot]:
             raise KeyError(digest)
@@ -52,7 +54,8 @@ class Seen:
         if place is None:
             return 0
         is_row = place.line.startswith(ROW)
-        line = int(place.line.removeprefix(ROW).partition(" ")[0])
+        found = FIRST_NUMBER.search(place.line)
+        line = int(found.group()) if found else 0
         number = self._sources.setdefault((place.source, place.origin, is_row), len(self._sources) + 1)
         return number << LINE_BITS | line
 
