@@ -121,10 +121,11 @@ class Builder:
         job = Job(action="run", stages=(stage_job(self._run, item),))
         record_job(job, item.artifact.stage_json)
         item.artifact.stop_request.unlink(missing_ok=True)  # of an earlier run
+        started = time.time()
         return self._launcher.perform(
             job,
             layout_of(self._run, item.name),
-            lambda: self._board.show(item.name, progress(item.artifact.metrics)),
+            lambda: self._board.show(item.name, progress(item.artifact.metrics, started)),
         )
 
     def _commit(self, item: Planned, lock: Lock, started: float) -> None:

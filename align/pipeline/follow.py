@@ -143,7 +143,7 @@ class Follower:
         board.start(stage.name)
 
         def watch() -> None:
-            board.show(stage.name, progress(ArtifactDir(stage.output).metrics))
+            board.show(stage.name, progress(ArtifactDir(stage.output).metrics, started))
             self._require(channel)
             word = channel.receive()
             if word is not None and _heeded(word)["kind"] == "stop":

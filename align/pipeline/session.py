@@ -16,6 +16,7 @@ from align.evaluation.reward_table import reward_tables
 from align.evaluation.table import evaluation_tables
 from align.pipeline.execute import Builder, check
 from align.pipeline.follow import follow
+from align.pipeline.forecast import forecast
 from align.pipeline.hosts import hosts_of
 from align.pipeline.invocation import Invocation
 from align.pipeline.launch_spec import SlurmLauncher
@@ -78,6 +79,7 @@ class Session:
             if todo:
                 self._require_trackers()
                 check(self._run, todo, launcher, board)
+                board.expect(forecast(self._store, todo, self._run.hardware.name))
             if not self._run.run.check:
                 self._build(targets, launcher, board)
         if self._run.run.check:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from align.evaluation.rows import win_rate_parts
+from align.pipeline.live import told
 from align.report.collect import Facts
 from align.report.figures import Table
 from align.report.results import comparisons
 from align.report.section import Block, Section, table
-from align.report.words import brief, interval, is_decided, share
+from align.report.words import interval, is_decided, share
 
 
 @dataclass(frozen=True)
@@ -69,4 +70,4 @@ def _time_tile(facts: Facts) -> Tile:
     built = sum(stage.built_in for stage in facts.stages)
     last = next((stage.lineage for stage in reversed(facts.stages) if stage.lineage), None) or {}
     machine = last.get("hardware", {}).get("name", "")
-    return Tile("time", brief(built), f"to build it all, {brief(spent)} in this run; {machine}".rstrip("; "))
+    return Tile("time", told(built), f"to build it all, {told(spent)} in this run; {machine}".rstrip("; "))

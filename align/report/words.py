@@ -33,13 +33,6 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
 
 
-def brief(seconds: float) -> str:
-    """The same in one unit: `42 s`, `18 min`, `2.1 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
 def share(value: float) -> str:
     """`79.2 %`."""
     return f"{100 * value:.1f} %"
