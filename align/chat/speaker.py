@@ -97,9 +97,8 @@ def _tokenizer_problems(place: Place, tokenizer: PreTrainedTokenizerBase) -> lis
     """What would have the model read something else than it was taught."""
     if tokenizer.chat_template is None:
         return [f"{missing_template(place.path)} with --template"]
-    trained = read_contract(Path(place.path))
-    names = ("the model was trained with", "the tokenizer")
-    return differences(trained, contract_of(tokenizer), names)
+    names = ("training", "the tokenizer")
+    return differences(read_contract(Path(place.path)), contract_of(tokenizer), names)
 
 
 @dataclass

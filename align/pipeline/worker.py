@@ -141,6 +141,10 @@ def _run(job: StageJob) -> None:
     if io.output.is_complete:
         raise ConfigError([Problem((), f"{io.output.path} is finished; name another folder with --output")])
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(io.output.events)  # checkpoints/, the default, is not kept
+    for name in ("TRACKIO_DIR", "WANDB_DIR"):  # not a home folder or where the command was typed
+        os.environ.setdefault(name, str(io.outputs / "tracking"))
+    if io.settings.trackers:
+        (io.outputs / "tracking").mkdir(parents=True, exist_ok=True)
     with _logged_to(io.output.log / f"rank-{rank()}.txt"):
         start_afresh(job.stage.seed)
         job.stage.run(io)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from accelerate import PartialState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 
 PROJECT = "huggingface"  # where transformers' Trainer reports the other stages
@@ -17,6 +18,8 @@ class Trackers:
     """Tells every tracker that is named, until the end of the `with` block."""
 
     def __init__(self, names: Sequence[str], run: str, events: Path) -> None:
+        if names:
+            PartialState()  # accelerate's trackers log through it, and fail where nobody has made it
         self._trackers = [_started(name, run, events) for name in names]
 
     def log(self, metrics: Mapping[str, float], step: int, split: str) -> None:
