@@ -4,9 +4,12 @@ Importing this module registers the Hydra node `schema/open_stages`.
 """
 
 import re
+from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
@@ -19,7 +22,7 @@ from align.config.problem import ConfigError, Problem
 from align.config.schema import stage_types
 from align.config.secret import masked
 
-__all__ = ["ConfigError", "as_yaml", "bind"]
+__all__ = ["ConfigError", "as_yaml", "bind", "compose_source"]
 
 T = TypeVar("T")
 
@@ -68,6 +71,23 @@ def bind(cfg: DictConfig, root: type[T], *, only: str | None = None) -> T:
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return bound
+
+
+def compose_source(name: str, conf: Path, data: Path, kind: type[T]) -> T:
+    """One dataset of `conf/data` by itself, typed; `data` is the folder that local ones lie in.
+
+    Raises:
+        ConfigError: there is no such configuration, or it does not fit.
+    """
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            composed = compose(f"data/{name}", overrides=["+seed=0", f"+paths.data='{data}'"])
+        found = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(found, dict)
+        return TypeAdapter(kind).validate_python(found["data"])
+    except (HydraException, OmegaConfBaseException) as cause:
+        known = ", ".join(sorted(path.stem for path in (conf / "data").glob("*.yaml")))
+        raise ConfigError([Problem((), f"no dataset {name!r} in {conf / 'data'} ({known})")]) from cause
 
 
 def as_yaml(cfg: DictConfig) -> str:

@@ -19,7 +19,7 @@ LAYERS = (
     ("audit",),
     ("stages",),
     ("pipeline",),
-    ("report", "chat", "preview"),
+    ("report", "chat", "preview", "description"),
     ("scripts",),
 )
 LEVEL = {package: level for level, layer in enumerate(LAYERS) for package in layer}
