@@ -3,17 +3,25 @@
 What fails is noted and left out, so that one suite does not cost the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.artifacts.metrics import TOTAL_STEPS, MetricsLog
 from align.config.resources import Precision
 from align.config.spec import REFERENCE_PREFIX
 from align.evaluation.best_of import BestOfSpec, best_completions
+from align.evaluation.choosing import choice_columns, choice_logprobs, chosen_texts
 from align.evaluation.completions import Checkpoint, Engine, completions_of, identity_of
+from align.evaluation.harness import harness_logprobs
 from align.evaluation.measure import Answers
+from align.evaluation.reading import text_logprobs
 from align.evaluation.scoring import scores_of
 from align.evaluation.suite import Suite
+from align.evaluation.tax import SUITE as TAX
+from align.evaluation.tax import Read
 from align.generation.decoding import DecodingSpec
 from align.generation.sampler import Completion
 from align.models.spec import ModelSpec
@@ -82,13 +90,41 @@ class Answering:
         for suite in suites:
             for name, by_suite in spoken.items():
                 if suite.name in by_suite:
-                    try:
-                        given = _answers(suite, by_suite[suite.name], rewards[suite.name])
-                    except FAILURES as problem:
-                        self.failures.append(Failure(suite.name, name, str(problem)))
-                    else:
-                        found[suite.name][name] = given
+                    with self._noting(suite.name, name):
+                        given = by_suite[suite.name]
+                        found[suite.name][name] = _answers(suite, given, rewards[suite.name])
         return found
+
+    def readings(
+        self, suites: Sequence[Suite], texts: Sequence[str]
+    ) -> tuple[dict[str, dict[str, Answers]], dict[str, Read]]:
+        """Suite -> checkpoint -> what it chose, and checkpoint -> how it read the texts."""
+        chosen: dict[str, dict[str, Answers]] = {suite.name: {} for suite in suites}
+        read: dict[str, Read] = {}
+        if not suites and not texts:
+            return chosen, read
+        for name in self.checkpoints:
+            try:
+                model, tokenizer = self._engine(self.decoding).open(self._checkpoint(name), suites)
+            except FAILURES as problem:
+                names = [*(suite.name for suite in suites), *([TAX] if texts else [])]
+                self.failures.extend(Failure(item, name, str(problem)) for item in names)
+                continue
+            for suite in suites:
+                with self._noting(suite.name, name):
+                    chosen[suite.name][name] = _chosen(suite, model, tokenizer)
+            if texts:
+                with self._noting(TAX, name):
+                    read[name] = text_logprobs(model, tokenizer, texts)
+        return chosen, read
+
+    @contextmanager
+    def _noting(self, suite: str, checkpoint: str) -> Iterator[None]:
+        """Notes what fails inside, and goes on."""
+        try:
+            yield
+        except FAILURES as problem:
+            self.failures.append(Failure(suite, checkpoint, str(problem)))
 
     def _completions(
         self, label: str, name: str, suites: Sequence[Suite], engine: Engine
@@ -99,10 +135,8 @@ class Answering:
         except FAILURES:
             found: dict[str, list[Completion]] = {}
         for suite in suites:
-            try:
+            with self._noting(suite.name, label):
                 found |= completions_of(self._checkpoint(name), [suite], engine, self.io.outputs)
-            except FAILURES as problem:
-                self.failures.append(Failure(suite.name, label, str(problem)))
         return found
 
     def _checkpoint(self, name: str) -> Checkpoint:
@@ -127,6 +161,13 @@ def _answers(suite: Suite, completions: list[Completion], rewards: Mapping[str, 
     texts = [completion.text for completion in completions]
     columns = suite.metric.measure(suite.prompts, texts) if suite.metric else {}
     return Answers(completions, scores_of(rewards, suite.prompts, texts), columns)
+
+
+def _chosen(suite: Suite, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Answers:
+    ask = harness_logprobs if suite.choose == "lm-eval" else choice_logprobs
+    logprobs = ask(model, tokenizer, suite.prompts)
+    completions = [Completion(text, (), True) for text in chosen_texts(suite.prompts, logprobs)]
+    return Answers(completions, {}, choice_columns(suite.prompts, logprobs))
 
 
 def described(failures: Sequence[Failure]) -> list[dict[str, str]]:

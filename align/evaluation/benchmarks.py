@@ -1,6 +1,8 @@
 """Benchmarks: rows as their authors published them -> prompts; each is a `format:` of a suite's source."""
 
+from ast import literal_eval
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from align.data.formats.fields import field, optional_text, text
@@ -51,6 +53,41 @@ def harmful_request(row: Mapping[str, Any]) -> Prompt:
     context = optional_text(row, "context")
     goal = text(row, "goal")
     return _asked(f"{context}\n\n{goal}" if context.strip() else goal, {"harmful": True})
+
+
+def kobbq(row: Mapping[str, Any]) -> Prompt:
+    """KoBBQ (Jin et al. 2024, arXiv:2307.16778): who is it? Ambiguous contexts do not say."""
+    choices = [str(choice) for choice in literal_eval(text(row, "choices"))]
+    question = f"{text(row, 'context')}\n\n{text(row, 'question')}\n\n보기: {', '.join(choices)}"
+    sample = text(row, "sample_id").split("-")
+    reference = {
+        "choices": choices,
+        "answer": text(row, "answer"),
+        "context": "ambiguous" if "amb" in sample else "disambiguated",
+        "category": sample[0],
+    }
+    return _asked(question, reference)
+
+
+_RELATIONS = {"entailment": "참", "neutral": "알 수 없음", "contradiction": "거짓"}
+
+
+def klue_nli(row: Mapping[str, Any]) -> Prompt:
+    """KLUE-NLI (Park et al. 2021, arXiv:2105.09680): does the premise say so?"""
+    question = (
+        f"전제: {text(row, 'premise')}\n가설: {text(row, 'hypothesis')}\n\n전제가 참일 때 가설은 참입니까, "
+        "거짓입니까, 알 수 없습니까?"
+    )
+    answer = _RELATIONS[text(row, "gold_label")]
+    return _asked(question, {"choices": list(_RELATIONS.values()), "answer": answer})
+
+
+def fact_choices(row: Prompt) -> Prompt:
+    """A `map`: a fact of the sandbox as a choice between the true statement and the false ones."""
+    known = row.reference
+    right = str(known["answers"][0])
+    wrong = [right.replace(str(known["value"]), str(rival)) for rival in known["rivals"]]
+    return replace(row, reference={**known, "choices": [right, *wrong], "answer": right})
 
 
 def _asked(question: str, reference: Mapping[str, Any]) -> Prompt:

@@ -13,8 +13,12 @@ from align.data.screening.control_tokens import ControlTokens
 from align.data.screening.findings import Findings
 from align.data.source import load_rows
 from align.data.spec import DataSpec
+from align.evaluation.choosing import choices_of
+from align.evaluation.harness import harness_problem
 from align.evaluation.judging import built_judge
 from align.evaluation.suite import Suite
+from align.evaluation.tax import tax_texts
+from align.evaluation.tax_spec import TaxSpec
 from align.models.spec import ModelSpec
 from align.models.tokenizer import control_tokens_of
 from align.rewards.composed import leaves
@@ -40,14 +44,29 @@ def reward_problems(field: str, plugin: PluginSpec, suites: Sequence[Suite], io:
 
 
 def metric_problems(suite: Suite) -> list[str]:
-    """The suite's metric can measure what it will be given: tried with empty answers."""
-    if suite.metric is None:
-        return []
+    """The suite's metric can measure what it will be given, tried with empty answers; choices can be made."""
+    if suite.choose == "lm-eval" and (problem := harness_problem()):
+        return [f"suites.{suite.name}.choose: {problem}"]
     try:
-        suite.metric.measure(suite.prompts, [""] * len(suite.prompts))
-    except (ImportError, KeyError, TypeError, ValueError) as problem:
-        return [f"suites.{suite.name}.metric: {problem}"]
+        if suite.choose is not None:
+            for prompt in suite.prompts:
+                choices_of(prompt)
+        if suite.metric is not None:
+            suite.metric.measure(suite.prompts, [""] * len(suite.prompts))
+    except (ImportError, KeyError, TypeError, ValueError) as cause:
+        return [f"suites.{suite.name}.{'choose' if suite.choose else 'metric'}: {cause}"]
     return []
+
+
+def tax_text_problems(spec: TaxSpec | None, outputs: Path) -> list[str]:
+    """The texts on which the tax is measured can be read, and agree with their cards."""
+    try:
+        tax_texts(spec, outputs)
+    except DataError as problem:
+        return str(problem).splitlines()
+    if spec is None or spec.texts is None:
+        return []
+    return [f"tax.texts.{line}" for line in card_problems(spec.texts, outputs)]
 
 
 def judge_problems(name: str, plugin: PluginSpec, suites: Sequence[Suite], io: StageIO) -> list[str]:

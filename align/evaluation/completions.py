@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from align.artifacts.durable import write_text
 from align.artifacts.manifest import json_digest
@@ -62,11 +63,18 @@ class Engine:
         return replace(suite.decoding or self.decoding, seed=self.decoding.seed)
 
     def load(self, checkpoint: Checkpoint, suites: Sequence[Suite]) -> TransformersSampler:
-        """Bring a checkpoint into memory.
+        """Bring a checkpoint into memory, to speak.
 
         Raises:
             DataError: its tokenizer has no chat template, or takes text of a prompt for a control token.
         """
+        model, tokenizer = self.open(checkpoint, suites)
+        return TransformersSampler(model, tokenizer, self.decoding, batch_rows=self.batch_rows)
+
+    def open(
+        self, checkpoint: Checkpoint, suites: Sequence[Suite]
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """As `load`: the model, on its device, and its tokenizer."""
         tokenizer = load_model_tokenizer(checkpoint.path, checkpoint.spec)
         if tokenizer.chat_template is None:
             field = f"checkpoints.{checkpoint.name}.chat_template"
@@ -82,7 +90,7 @@ class Engine:
             dtype=DTYPES[self.precision],
         )
         torch.nn.Module.to(model, self.device)  # in place; transformers hides the signature of its own `to`
-        return TransformersSampler(model, tokenizer, self.decoding, batch_rows=self.batch_rows)
+        return model, tokenizer
 
 
 def completions_of(

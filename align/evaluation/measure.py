@@ -44,14 +44,18 @@ def measure(
     if not answers:
         return
     columns = {
-        (name, metric): values for name in answers for metric, values in _values(name, answers, compare)
+        (name, metric): values
+        for name in (answers if suite.choose is None else ())
+        for metric, values in _values(name, answers, compare)
     }
-    table, clusters = np.column_stack(list(columns.values())), np.asarray(suite.clusters)
+    clusters = np.asarray(suite.clusters)
     for label, rows in suite.groups.items():
         named = f"{suite.name}/{label}" if label else suite.name
-        intervals = mean_intervals(table[rows], clusters[rows], resamples=resamples, seed=seed)
-        for (checkpoint, metric), found in zip(columns, intervals, strict=True):
-            yield _row(checkpoint, named, metric, found)
+        if columns:
+            table = np.column_stack(list(columns.values()))[rows]
+            intervals = mean_intervals(table, clusters[rows], resamples=resamples, seed=seed)
+            for (checkpoint, metric), found in zip(columns, intervals, strict=True):
+                yield _row(checkpoint, named, metric, found)
         for checkpoint, given in answers.items():
             for metric, column in given.columns.items():
                 values, weights = np.asarray(column.values)[rows], _weights(column)[rows]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from align.config.plugin import Plugin
 from align.config.spec import PositiveInt, Spec
@@ -35,6 +35,9 @@ class SuiteSpec(Spec):
     `metric` measures the answers in the suite's own way. `variants` ask every question in several ways, each
     reported as `<suite>/variant=<name>`; `examples` are what few-shot ones show. `decoding` is the stage's
     unless the suite has its own, whose seed is the stage's all the same.
+
+    `choose` makes a suite multiple choice: nothing is generated, and the likeliest of the reference's
+    `choices` is taken, as this package computes it or as lm-eval does.
     """
 
     source: SourceSpec | None = None
@@ -47,12 +50,17 @@ class SuiteSpec(Spec):
     variants: Mapping[str, Plugin] | None = None
     examples: DataSpec | None = None
     decoding: DecodingSpec | None = None
+    choose: Literal["likelihood", "lm-eval"] | None = None
 
     def __post_init__(self) -> None:
         if sum(item is not None for item in (self.source, self.sources, self.data)) != 1:
             raise ValueError(
                 "a suite has either a `source` (or several `sources`) of prompts or `data`, whose held-out "
                 "rows it asks"
+            )
+        if self.choose is not None and self.metric is not None:
+            raise ValueError(
+                "metric: what is chosen is right or wrong already; leave `metric` or `choose` out"
             )
         for name, plugin in (("metric", self.metric), *(self.variants or {}).items()):
             if plugin is not None and (missing := plugin.missing_arguments()):
@@ -79,6 +87,7 @@ class Suite:
     metric: Metric | None = None
     decoding: DecodingSpec | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
+    choose: Literal["likelihood", "lm-eval"] | None = None
 
     @property
     def digest(self) -> str:
@@ -122,9 +131,10 @@ def load_suite(name: str, spec: SuiteSpec, outputs: Path) -> Suite:
     described = {
         "metric": spec.metric.as_yaml() if spec.metric else None,
         "variants": {key: item.as_yaml() for key, item in (spec.variants or {}).items()},
+        "choose": spec.choose,
     }
     report = loaded.report.as_dict()
-    return Suite(name, prompts, groups, report, origins, metric, spec.decoding, described)
+    return Suite(name, prompts, groups, report, origins, metric, spec.decoding, described, spec.choose)
 
 
 def suite_card_problems(name: str, spec: SuiteSpec, outputs: Path) -> list[str]:

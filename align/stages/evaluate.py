@@ -18,6 +18,7 @@ from align.data.spec import DataSpec
 from align.evaluation.best_of import BestOfSpec
 from align.evaluation.judge_spec import JudgeSpec, judge_spec_problems
 from align.evaluation.suite import Suite, SuiteSpec, load_suite, suite_card_problems
+from align.evaluation.tax_spec import TaxSpec
 from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
 from align.stages.stage import StageIO
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from align.evaluation.answering import Answering
     from align.evaluation.measure import Answers
     from align.evaluation.rows import Row
+    from align.evaluation.tax import Read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class Evaluate(Spec):
     data: DataSpec | None = None
     judge_sets: Mapping[str, DataSpec] = field(default_factory=dict)
     decoding: DecodingSpec = field(default_factory=DecodingSpec)
+    tax: TaxSpec | None = None
     precision: Precision
     resamples: PositiveInt = 2000
     seed: Int
@@ -59,6 +62,9 @@ class Evaluate(Spec):
         found = [*self._extent_problems(), *self._comparison_problems(), *self._reward_problems()]
         found += [*self._best_of_problems()]
         found += judge_spec_problems(self.judges, list(self.suites), bool(self.compare))
+        if self.tax is not None and self.checkpoints and self.tax.base not in self.checkpoints:
+            known = f"({', '.join(self.checkpoints)}){did_you_mean(self.tax.base, self.checkpoints)}"
+            found.append(f"tax.base: no checkpoint {self.tax.base!r} here {known}")
         if found:
             raise ValueError("\n".join(found))
 
@@ -70,12 +76,14 @@ class Evaluate(Spec):
             metric_problems,
             preference_problems,
             reward_problems,
+            tax_text_problems,
         )
         from align.runtime.speaker import speaker_of
 
         suites: dict[str, Suite] = {}
         problems = [*self._suite_problems(io, suites)]
         problems += [item for suite in suites.values() for item in metric_problems(suite)]
+        problems += tax_text_problems(self.tax, io.outputs)
         for name, plugin in self.rewards.items():
             asked = [suite for suite in suites.values() if self._is_scored(suite.name, name)]
             problems += reward_problems(f"rewards.{name}", plugin, asked, io)
@@ -97,7 +105,8 @@ class Evaluate(Spec):
         """Generate what is not kept yet, score, and write the tables.
 
         Raises:
-            DataError: some of it failed; what was measured is kept, and marked partial.
+            DataError: some of it failed (what was measured is kept, and marked partial), or a checkpoint lost
+                more than `tax` allows.
         """
         from align.artifacts.durable import write_json
         from align.data.errors import DataError
@@ -105,19 +114,25 @@ class Evaluate(Spec):
         from align.evaluation.curves import risk_curves
         from align.evaluation.judging import Bench, write_leaderboards
         from align.evaluation.record import write_evaluation, write_samples
+        from align.evaluation.tax import tax_problems, tax_texts
 
         bench = Bench(self.judges, self.rewards, io.locate, io.outputs)  # an absent judge is told now
         suites = [load_suite(name, spec, io.outputs) for name, spec in self.suites.items()]
         answering = Answering(
             io=io, checkpoints=self.checkpoints, decoding=self.decoding, precision=self.precision
         )
-        answers = self._answers(answering, io, suites)
+        asked = [suite for suite in suites if suite.choose is None]
+        answers = self._answers(answering, io, asked)
+        texts = tax_texts(self.tax, io.outputs)
+        chosen, read = answering.readings([suite for suite in suites if suite.choose], texts)
+        answers |= chosen
         qualities, reward_models = self._qualities(io)
-        rows = [*self._measured(suites, answers), *qualities]
+        taxed = self._taxed(read, chosen)
+        rows = [*self._measured(suites, answers), *taxed, *qualities]
         write_samples(io.output, suites, answers)
         write_json(io.output.reward_models, reward_models)
         failures = described(answering.failures)
-        whole = [suite for suite in suites if suite.name not in {item["suite"] for item in failures}]
+        whole = [suite for suite in asked if suite.name not in {item["suite"] for item in failures}]
         judgement = bench.judge(whole, answers, self._baselines())
         write_leaderboards(io.output, whole, answers, judgement, resamples=self.resamples, seed=self.seed)
         settings = {
@@ -133,6 +148,8 @@ class Evaluate(Spec):
             told = [f"suites.{item['suite']}: {item['checkpoint']}: {item['problem']}" for item in failures]
             told.append(f"The evaluation is partial: what was measured is kept in {io.output.evaluation}")
             raise DataError("\n".join(told))
+        if self.tax is not None and (lost := list(tax_problems(self.tax, taxed))):
+            raise DataError("\n".join([*lost, f"What was measured is kept in {io.output.evaluation}"]))
 
     def _extent_problems(self) -> Iterator[str]:
         if not self.checkpoints and not self.reward_models:
@@ -213,6 +230,21 @@ class Evaluate(Spec):
             yield from measure(
                 suite, answers[suite.name], self._baselines(), resamples=self.resamples, seed=self.seed
             )
+
+    def _taxed(
+        self, read: "Mapping[str, Read]", chosen: "Mapping[str, Mapping[str, Answers]]"
+    ) -> "list[Row]":
+        """What alignment cost, where `tax` asks for it."""
+        from align.evaluation.rows import ACCURACY
+        from align.evaluation.tax import tax_rows
+
+        if self.tax is None:
+            return []
+        right = {
+            suite: {name: given.columns[ACCURACY] for name, given in answers.items()}
+            for suite, answers in chosen.items()
+        }
+        return list(tax_rows(self.tax, read, right, resamples=self.resamples, seed=self.seed))
 
     def _qualities(self, io: StageIO) -> "tuple[list[Row], dict[str, Any]]":
         """The reward models on pairs that no stage with the same `data` has trained on, and on judge sets."""

@@ -61,7 +61,7 @@ GOLDEN = {
     "reward": ("e1e9badc8026", "67129dbd414e"),
     "dpo": ("73c55f48682c", "c5589593b4f0"),
     "ppo": ("da9d04575ec1", "6b7db7a83c78"),
-    "evaluate": ("5899904b9b9e", "2020f5765c55"),
+    "evaluate": ("5899904b9b9e", "76b20e347f43"),
 }
 
 

@@ -20,6 +20,7 @@ TOGETHER = {
     "suite": "+suite@stages.evaluate.suites.the_{0}={0}",
 }
 ENTERS = {
+    "tax": "tax@stages.evaluate.tax={}",
     "adapter": "adapter@stages.sft.adapter={}",
     "decoding": "decoding@stages.evaluate.decoding={}",
 }  # where it is not at the root

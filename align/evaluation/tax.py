@@ -1,0 +1,103 @@
+"""Tax: what alignment cost in general ability, as perplexity on text and accuracy in multiple choice.
+
+Source  Ouyang et al. 2022, "Training language models to follow instructions", arXiv:2203.02155, §4.2
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from align.data.errors import DataError
+from align.data.mixture import chosen, pick
+from align.data.records import Text
+from align.data.source import load_rows
+from align.evaluation.metrics.metric import Column
+from align.evaluation.rows import ACCURACY, Row
+from align.evaluation.statistics import Interval, mean_intervals
+from align.evaluation.tax_spec import TaxSpec
+from align.evaluation.weighted import weighted_interval
+
+SUITE = "tax"
+PERPLEXITY, RATIO, CHANGE = "perplexity", "perplexity_ratio", "accuracy_change"
+
+Read = Sequence[tuple[float, int]]  # of every text: its log-probability in nats, its tokens
+
+
+def tax_texts(spec: TaxSpec | None, outputs: Path) -> list[str]:
+    """The texts to read, always the same.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    if spec is None or spec.texts is None:
+        return []
+    try:
+        rows = load_rows(spec.texts, Text, outputs)
+    except DataError as cause:
+        raise DataError(f"tax.texts: {cause}") from cause
+    found = rows.held_out if spec.texts.held_out else rows.train
+    kept = pick(found, chosen(len(found), min(spec.max_texts, len(found)), f"{spec.texts.seed}:tax"))
+    return [row.text for row in kept]
+
+
+def tax_rows(
+    spec: TaxSpec,
+    texts: Mapping[str, Read],
+    accuracies: Mapping[str, Mapping[str, Column]],
+    *,
+    resamples: int,
+    seed: int,
+) -> Iterator[Row]:
+    """Rows of the suite `tax`.
+
+    Args:
+        spec: who is the base.
+        texts: checkpoint -> how it read every text.
+        accuracies: suite -> checkpoint -> whether it was right, prompt by prompt.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+    """
+    base = np.asarray(texts.get(spec.base, ()), dtype=np.float64).reshape(-1, 2)
+    for name, read in texts.items():
+        own = np.asarray(read, dtype=np.float64)
+        yield _exponential(name, PERPLEXITY, -own[:, 0], own[:, 1], resamples, seed)
+        if name != spec.base and len(base):  # nats do not depend on how a tokenizer cuts the text
+            yield _exponential(name, RATIO, base[:, 0] - own[:, 0], base[:, 1], resamples, seed)
+    for suite, columns in accuracies.items():
+        for name, column in columns.items():
+            if name != spec.base and spec.base in columns:
+                change = np.asarray(column.values) - np.asarray(columns[spec.base].values)
+                (found,) = mean_intervals(change[:, None], resamples=resamples, seed=seed)
+                yield _row(name, f"{suite}/{CHANGE}", found)
+
+
+def tax_problems(spec: TaxSpec, rows: Sequence[Row]) -> Iterator[str]:
+    """Checkpoints that lost more than `spec` allows, as `tax.<bound>: problem`."""
+    for row in rows:
+        if row.metric == RATIO and spec.max_perplexity_ratio and row.value > spec.max_perplexity_ratio:
+            yield (
+                f"tax.max_perplexity_ratio: the perplexity of {row.checkpoint} on held-out text is "
+                f"{row.value:.2f} times that of {spec.base}, and {spec.max_perplexity_ratio:g} are allowed"
+            )
+        lost, bound = -row.value, spec.max_accuracy_loss
+        if row.metric.endswith(CHANGE) and bound is not None and lost > bound:
+            yield (
+                f"tax.max_accuracy_loss: {row.checkpoint} lost {lost:.3f} of {ACCURACY} against {spec.base} "
+                f"in {row.metric.removesuffix('/' + CHANGE)}, and {bound:g} are allowed"
+            )
+
+
+def _exponential(name: str, metric: str, nats: Any, tokens: Any, resamples: int, seed: int) -> Row:
+    """exp of nats per token, and of its bounds."""
+    texts = np.arange(len(nats))
+    found = weighted_interval(nats / tokens, tokens, texts, resamples=resamples, seed=seed)
+    assert found is not None  # every text has tokens
+    low, high = (None if bound is None else math.exp(bound) for bound in (found.low, found.high))
+    return _row(name, metric, Interval(math.exp(found.value), low, high, found.n))
+
+
+def _row(checkpoint: str, metric: str, found: Interval) -> Row:
+    return Row(checkpoint, SUITE, metric, found.value, found.low, found.high, found.n)

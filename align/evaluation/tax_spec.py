@@ -1,0 +1,22 @@
+"""Tax: what is asked of the checkpoints to see what alignment cost, as configuration. Torch-free."""
+
+from dataclasses import dataclass
+
+from align.config.spec import NonNegative, Positive, PositiveInt, Spec
+from align.data.spec import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaxSpec(Spec):
+    """What the other checkpoints lost against `base`: on `texts`, and in the suites that are multiple choice.
+
+    `texts` are held-out rows, or all where nothing is held out; at most `max_texts`. A checkpoint whose
+    perplexity exceeds `max_perplexity_ratio` times the base's, or whose accuracy in a suite falls by more
+    than `max_accuracy_loss`, fails the stage once everything is written.
+    """
+
+    base: str = "base"
+    texts: DataSpec | None = None
+    max_texts: PositiveInt = 200
+    max_perplexity_ratio: Positive | None = None
+    max_accuracy_loss: NonNegative | None = None
