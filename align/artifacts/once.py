@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from align.artifacts.lock import HeldError, acquire, read_status
+from align.artifacts.lock import STATUS, HeldError, acquire, read_status
 
 POLL = 0.2  # seconds between looks at a folder that somebody else makes
 UNUSED_DAYS = 30.0  # after which a folder that can be made again is removed
@@ -54,5 +54,9 @@ def sweep(parent: Path, days: float = UNUSED_DAYS) -> list[Path]:
 
 def _clear(folder: Path) -> None:
     for path in folder.iterdir():
-        if not path.name.startswith(".") and path.name != "status.json":
+        if path.name.startswith(".") or path.name == STATUS:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
             path.unlink()

@@ -39,6 +39,7 @@ class RowWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        folder.mkdir(exist_ok=True)
         self._stream = (folder / ROWS).open("wb")
         self._block: list[Row] = []
         self._ends = array("q")

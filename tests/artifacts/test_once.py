@@ -27,12 +27,14 @@ def test_only_the_first_makes_it(tmp_path: Path) -> None:
 def test_what_a_dead_maker_left_is_made_again(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         (folder / "half").write_text("x")
+        (folder / "inner").mkdir()
+        (folder / "inner" / "half").write_text("x")
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
         made_once(tmp_path / "a", "mark", fail)
     folder = made_once(tmp_path / "a", "mark", lambda folder: (folder / "mark").touch())
-    assert (folder / "mark").exists() and not (folder / "half").exists()
+    assert (folder / "mark").exists() and not (folder / "half").exists() and not (folder / "inner").exists()
 
 
 def test_unused_folders_go_and_others_stay(tmp_path: Path) -> None:

@@ -96,6 +96,25 @@ def test_rows_on_disk_are_those_in_memory(
         assert all(there.train[number].messages[0].content.startswith(name) for number in span)
 
 
+def test_pairs_that_a_later_one_contests_are_withdrawn_from_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"q{number}", "chosen": "a", "rejected": "b"} for number in range(100)]
+    rows += [{"prompt": f"q{number}", "chosen": "b", "rejected": "a"} for number in (3, 70)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    sources = {"x": {"path": str(path), "format": "pairs"}}
+    spec = BIND.validate_python(
+        {"sources": sources, "screening": {"conflicting_pairs": "drop"}, "held_out": 0.2}
+    )
+    here = load_rows(spec, PreferencePair, tmp_path)
+    assert here.report.kept == 98 and here.report.rows_in == 102
+    monkeypatch.setattr(reading, "LARGE", 0)
+    there = load_rows(spec, PreferencePair, tmp_path)
+    assert (list(there.train), list(there.held_out)) == (here.train, here.held_out)
+    assert there.report.as_dict() == here.report.as_dict()
+
+
 def test_who_asks_for_the_same_rows_finds_them_and_another_makes_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
