@@ -127,5 +127,6 @@ def test_decoding_is_the_house_s_own() -> None:
     ):
         with pytest.raises(Refused, match=told):
             decoding_of(None, words)
+    assert decoding_of("greedy", ["max_new_tokens=9"]) == DecodingSpec(temperature=0, max_new_tokens=9)
     with pytest.raises(Refused, match="--decoding nothing"):
         decoding_of("nothing", [])

@@ -18,8 +18,8 @@ SLICE = (
     "stages.evaluate.decoding.max_new_tokens=8", "stages.evaluate.resamples=50",
 )  # fmt: skip
 SECTIONS = [
-    "overview", "pipeline", "suites", "win-rates", "leaderboard", "reward-models", "over-optimisation",
-    "length", "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
+    "overview", "alarms", "pipeline", "suites", "win-rates", "leaderboard", "reward-models",
+    "over-optimisation", "length", "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
 ]  # fmt: skip
 STAGES = ["pretrain", "sft", "reward", "dpo", "ppo", "evaluate"]
 
@@ -57,8 +57,12 @@ def test_every_stage_ran_and_the_table_is_printed(finished: tuple[Path, str]) ->
 
 
 def test_the_report_has_every_section(finished: tuple[Path, str]) -> None:
-    page = (finished[0] / "runs" / "first" / "report.html").read_text(encoding="utf-8")
-    assert re.findall(r'<section id="([a-z-]+)"', page) == SECTIONS
+    run = finished[0] / "runs" / "first"
+    page = (run / "report.html").read_text(encoding="utf-8")
+    logs = [path.read_text(errors="replace") for path in run.glob("*/log/rank-0.txt")]
+    is_alarmed = any(line.startswith("alarm at ") for log in logs for line in log.splitlines())
+    expected = [name for name in SECTIONS if name != "alarms" or is_alarmed]
+    assert re.findall(r'<section id="([a-z-]+)"', page) == expected
     assert len(page) < 8e6
 
 
