@@ -132,7 +132,7 @@ class Evaluate(Spec):
         write_samples(io.output, suites, answers)
         write_json(io.output.reward_models, reward_models)
         failures = described(answering.failures)
-        whole = [suite for suite in asked if suite.name not in {item["suite"] for item in failures}]
+        whole = self._compared(asked, {item["suite"] for item in failures})
         judgement = bench.judge(whole, answers, self._baselines())
         write_leaderboards(io.output, whole, answers, judgement, resamples=self.resamples, seed=self.seed)
         settings = {
@@ -213,8 +213,9 @@ class Evaluate(Spec):
         """Suite -> checkpoint -> answers with their scores."""
         rewards = {name: plugin.located(io.locate).build() for name, plugin in self.rewards.items()}
         spoken = answering.spoken(suites)
+        compared = self._compared(suites, set())
         for name, spec in self.best_of.items():
-            spoken[name] = answering.best_spoken(name, suites, spec, rewards[spec.reward])
+            spoken[name] = answering.best_spoken(name, compared, spec, rewards[spec.reward])
         scored = {
             suite.name: {name: item for name, item in rewards.items() if self._is_scored(suite.name, name)}
             for suite in suites
@@ -266,6 +267,14 @@ class Evaluate(Spec):
 
     def _baselines(self) -> dict[str, tuple[str, ...]]:
         return {name: (given,) if isinstance(given, str) else given for name, given in self.compare.items()}
+
+    def _compared(self, suites: Sequence[Suite], failed: set[str]) -> list[Suite]:
+        """What rewards choose in and judges compare: not what failed, nor what no reward scores."""
+        return [
+            suite
+            for suite in suites
+            if suite.name not in failed and (self.suites[suite.name].rewards != () or not self.rewards)
+        ]
 
     def _is_scored(self, suite: str, reward: str) -> bool:
         named = self.suites[suite].rewards
