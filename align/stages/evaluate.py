@@ -6,7 +6,7 @@ Writes  evaluation.json (tidy rows with intervals), samples.jsonl (every prompt 
         metrics.jsonl, data.json; completions are kept in outputs/completions
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -88,7 +88,7 @@ class Evaluate(Spec):
             asked = [suite for suite in suites.values() if self._is_scored(suite.name, name)]
             problems += reward_problems(f"rewards.{name}", plugin, asked, io)
         for name, judge in self.judges.items():
-            asked = [suite for suite in suites.values() if judge.reads(suite.name)]
+            asked = [suite for suite in self._compared(suites.values(), set()) if judge.reads(suite.name)]
             problems += judge_problems(name, judge.source, asked, io)
         for group, specs in (("checkpoints", self.checkpoints), ("reward_models", self.reward_models)):
             for name, spec in specs.items():
@@ -268,12 +268,14 @@ class Evaluate(Spec):
     def _baselines(self) -> dict[str, tuple[str, ...]]:
         return {name: (given,) if isinstance(given, str) else given for name, given in self.compare.items()}
 
-    def _compared(self, suites: Sequence[Suite], failed: set[str]) -> list[Suite]:
+    def _compared(self, suites: Iterable[Suite], failed: set[str]) -> list[Suite]:
         """What rewards choose in and judges compare: not what failed, nor what no reward scores."""
         return [
             suite
             for suite in suites
-            if suite.name not in failed and (self.suites[suite.name].rewards != () or not self.rewards)
+            if suite.name not in failed
+            and suite.choose is None
+            and (self.suites[suite.name].rewards != () or not self.rewards)
         ]
 
     def _is_scored(self, suite: str, reward: str) -> bool:

@@ -9,6 +9,7 @@ from align.data.errors import DataError
 from align.stages.evaluate import Evaluate
 
 NUMBER = {"_target_": "align.evaluation.metrics.number.FinalNumber"}
+EXACT = {"_target_": "align.rewards.rules.ExactAnswer"}
 PATTERN = {"_target_": "align.rewards.rules.PatternReward", "pattern": "x"}
 
 
@@ -54,6 +55,25 @@ def test_choices_and_texts_are_in_the_table(place, tiny_model, written):
     assert rows["twin", "tax", "facts/accuracy_change"]["value"] == 0
     sample = json.loads(io.output.samples.read_text().splitlines()[0])
     assert sample["completions"]["base"]["text"] in sample["reference"]["choices"]
+
+
+def test_judges_are_not_asked_about_what_no_reward_scores(place, tiny_model, written):
+    judge = {"_target_": "align.judges.scored.Scored", "reward": {**EXACT}}
+    stage = bound(
+        checkpoints={"base": {"path": str(tiny_model)}, "twin": {"path": str(tiny_model)}},
+        suites={
+            "facts": {"source": written("choices"), "choose": "likelihood"},
+            "asked": {"source": written("asked"), "rewards": []},
+        },
+        rewards={"right": EXACT},
+        judges={"right": {"source": judge}},
+        compare={"twin": "base"},
+    )
+    io = place("evaluate")
+    assert stage.check(io) == []
+    stage.run(io)
+    assert {row["suite"] for row in result(io)["rows"]} == {"asked", "facts"}
+    assert json.loads((io.output.path / "leaderboards.json").read_text())["leaderboards"] == []
 
 
 def test_a_tax_beyond_its_bound_fails_once_all_is_written(place, tiny_model, written):
