@@ -7,35 +7,34 @@ Writes  outputs/rows/<key>/, where the sources are large; who asks for the same 
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, get_args
 
-from align.artifacts.digest import Digests, sha256_of
+from align.artifacts.digest import Digests
 from align.artifacts.durable import write_json
 from align.artifacts.fingerprint import described as identified
 from align.artifacts.once import made_once, sweep
 from align.config.source import source_digest
-from align.data.composed import composed, is_composed
-from align.data.conversion import Converter, PlacedRow
+from align.data.conversion import Converter
 from align.data.errors import DataError
-from align.data.generated import materialise
-from align.data.readers.hub import described, hub_dataset
-from align.data.readers.local import files_of, local_rows
-from align.data.records import Conversation, Place, PreferencePair, Prompt, Row, RowError
+from align.data.opening import LARGE, Opened, open_source
+from align.data.readers.hub import hub_dataset
+from align.data.records import Conversation, PreferencePair, Prompt, Row
 from align.data.report import Report, SourceReport
 from align.data.row_file import RowFile, RowWriter
+from align.data.screening.inspection import Inspected
 from align.data.screening.screen import Screen
-from align.data.spec import DataSpec, OverlapSpec, ScreeningSpec, SourceSpec
-from align.data.split import is_in_part, question, rank
-from align.data.standing import Standing, standing_of
+from align.data.sifting import Sifted, Sifter, Sifting, can_be_sifted
+from align.data.spec import DataSpec, OverlapSpec, ScreeningSpec
+from align.data.split import question, rank
+from align.workers.pool import cores, in_order
 
 FOLDER, MARK, SETTLED = "rows", "report.json", "settled"
-LARGE = 16 * 2**20  # bytes of all sources from which on their rows lie on disk
-PACKED = {".gz": 4, ".parquet": 4}  # how much smaller than its rows such a file is, about
-OTHER_PART = "belongs to another part"
+SHARED = 64 * 2**20  # bytes of a source from which on several processes convert and inspect its rows
 KEY_LENGTH = 16
 
 
@@ -61,12 +60,12 @@ def read(
     Raises:
         DataError: as `load_rows`.
     """
-    opened: list[_Opened] = []
+    opened: list[Opened] = []
     problems: dict[str, str] = {}
     digests = Digests(outputs / "cache" / "digests.json")
     for name in sorted(spec.sources):
         try:
-            opened.append(_open(name, spec.sources[name], outputs, digests))
+            opened.append(open_source(name, spec.sources[name], outputs, digests))
         except DataError as problem:
             problems[name] = str(problem)
     evaluation = evaluation_prompts(spec.screening.overlap, outputs)
@@ -125,8 +124,7 @@ def _in_memory(reading: "_Pass") -> Pool:
 
 def _to_disk(reading: "_Pass", folder: Path) -> None:
     writer = RowWriter(folder)
-    for row, place in reading.rows():
-        writer.append(row, place)
+    reading.write(writer)
     writer.close()
     written = RowFile(folder)
     if gone := reading.screen.withdrawn(written, reading.report):
@@ -139,60 +137,9 @@ def _to_disk(reading: "_Pass", folder: Path) -> None:
     write_json(folder / MARK, {**reading.report.as_dict(), "rows": SETTLED if gone else ""})
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A source that is there: what errors call it, about how many bytes it has, its raw rows when asked.
-
-    `sha256` is that of a local file; `standing` says what the source's card was found to be worth.
-    """
-
-    name: str
-    source: SourceSpec
-    origin: str
-    size: int
-    raw_rows: Callable[[], Iterator[PlacedRow]] = field(repr=False)
-    sha256: str | None
-    standing: Standing
-
-
-def _open(name: str, source: SourceSpec, outputs: Path, digests: Digests) -> _Opened:
-    if source.hub is not None:
-        dataset, origin = hub_dataset(source.hub), described(source.hub)
-        numbered = lambda: (  # noqa: E731
-            (Place(name, origin, f"row {number}"), row) for number, row in enumerate(dataset, start=1)
-        )
-        standing = standing_of(name, source, (), outputs)
-        return _Opened(name, source, origin, dataset.data.nbytes, numbered, None, standing)
-    path = materialise(source, outputs)
-    size, sha256, standing = 0, None, Standing("no card")
-    if path.exists():
-        files = list(files_of(path))
-        size = sum(file.stat().st_size * PACKED.get(file.suffix, 1) for file in files)
-        known = [sha256_of(file) if size <= LARGE else digests.file(file) for file in files]
-        sha256 = digests.folder(path) if path.is_dir() else known[0]
-        standing = standing_of(name, source, known, outputs)
-    return _Opened(name, source, str(path), size, lambda: _local(name, source, path), sha256, standing)
-
-
-def _local(name: str, source: SourceSpec, path: Path) -> Iterator[PlacedRow]:
-    """The raw rows of a file, or of all files of a folder, with their places."""
-    for file in files_of(path):
-        rows = local_rows(
-            file,
-            read_as=source.read_as,
-            encoding=source.encoding,
-            text_unit=source.text_unit,
-            quoting=source.quoting,
-            delimiter=source.delimiter,
-            header=source.header,
-        )
-        for line, raw in rows:
-            yield Place(name, str(file), line), raw
-
-
 def _key(
     spec: DataSpec,
-    opened: Sequence[_Opened],
+    opened: Sequence[Opened],
     row_type: type[Row] | UnionType,
     control_tokens: Sequence[str],
     digests: Digests,
@@ -219,7 +166,7 @@ class _Pass:
     def __init__(
         self,
         spec: DataSpec,
-        opened: Sequence[_Opened],
+        opened: Sequence[Opened],
         row_type: type[Row] | UnionType,
         control_tokens: Sequence[str],
         evaluation: Mapping[str, Sequence[str]],
@@ -229,17 +176,27 @@ class _Pass:
         self._opened = opened
         self._row_type = row_type
         self._problems = dict(problems)
+        self._control_tokens = tuple(control_tokens)
+        self._evaluation = dict(evaluation)
         self.screen = Screen(spec.screening, control_tokens, evaluation)
         self.report = Report()
 
     def rows(self) -> Iterator[tuple[Row, float]]:
         """The rows that pass, with their ranks."""
         for item in self._opened:
-            try:
+            with self._told(item):
                 for row in self._kept(item):
                     yield row, rank(row, self._spec.seed)
-            except DataError as problem:
-                self._problems[item.name] = str(problem)
+
+    def write(self, writer: RowWriter) -> None:
+        """Write the rows that pass; those of very large sources are prepared by several processes."""
+        for item in self._opened:
+            with self._told(item):
+                if cores() > 1 and item.size >= SHARED and can_be_sifted(item.source):
+                    self._write_sifted(item, writer)
+                else:
+                    for row in self._kept(item):
+                        writer.append(row, rank(row, self._spec.seed))
 
     def refuse(self) -> None:
         """Look at every row for what else is wrong, and keep none.
@@ -261,35 +218,76 @@ class _Pass:
         if problems:
             raise DataError("\n".join(problems))
 
-    def _kept(self, item: _Opened) -> Iterator[Row]:
-        """The rows of a source that pass, as they are read; the rest is counted, with its place."""
-        source, name = item.source, item.name
+    @contextmanager
+    def _told(self, item: Opened) -> Iterator[None]:
+        """Remember what keeps a source from being read on."""
+        try:
+            yield
+        except DataError as problem:
+            self._problems[item.name] = str(problem)
+
+    def _account(self, item: Opened) -> SourceReport:
+        source = item.source
         revision = source.hub.revision if source.hub else None
-        account = SourceReport(item.origin, item.sha256, revision, source.card, item.standing, name)
-        self.report.sources[name] = account
-        convert = Converter(name, source, self._row_type)
-        for place, row in convert(_counted(item.raw_rows(), account)):
-            account.rows_in += 1
-            if isinstance(row, RowError):
-                self.screen.refuse(row, source.bad_rows, place, account)
-            elif source.part is not None and not is_in_part(row, source.part):
-                account.note(OTHER_PART, "drop", str(place))
-            elif passed := self.screen(replace(row, place=place), account):
-                account.kept += 1
-                yield passed
-                if account.kept == source.max_rows:
+        account = SourceReport(item.origin, item.sha256, revision, source.card, item.standing, item.name)
+        self.report.sources[item.name] = account
+        return account
+
+    def _kept(self, item: Opened) -> Iterator[Row]:
+        """The rows of a source that pass, as they are read; the rest is counted, with its place."""
+        account = self._account(item)
+        convert = Converter(item.name, item.source, self._row_type)
+        sifter = Sifter(item.name, item.source, convert, self.screen.inspector)
+        for found in sifter.inspected(item.raw_rows(), account):
+            self.screen.inspector.look_for_leaks([found])
+            if self._admits(found, account):
+                assert found.row is not None
+                yield found.row
+                if account.kept == item.source.max_rows:
                     return
 
+    def _admits(self, found: Inspected, account: SourceReport) -> bool:
+        account.rows_in += 1
+        is_kept = self.screen.admit(found, account)
+        account.kept += is_kept
+        return is_kept
 
-def _counted(raw_rows: Iterator[PlacedRow], account: SourceReport) -> Iterator[PlacedRow]:
-    """The rows as they are read, with their text in NFC."""
-    for place, raw in raw_rows:
-        account.read += 1
-        if is_composed(raw):
-            yield place, raw
-        else:
-            account.composed += 1
-            yield place, composed(raw)
+    def _write_sifted(self, item: Opened, writer: RowWriter) -> None:
+        """The same with the work of `inspected` done by processes, a block of raw rows at a time."""
+        account = self._account(item)
+        sifting = Sifting(
+            item.name,
+            item.source,
+            self._row_type,
+            self._spec.screening,
+            self._control_tokens,
+            self._evaluation,
+            self._spec.seed,
+        )
+        with closing(in_order(sifting, item.blocks(), cores())) as blocks:
+            for sifted in blocks:
+                for pack, ranks in sifted.packs_of(self._admitted(sifted, account, item.source.max_rows)):
+                    writer.append_pack(pack, ranks)
+                if account.kept == item.source.max_rows:
+                    return
+                if sifted.problem is not None:
+                    raise DataError(sifted.problem)
+
+    def _admitted(self, sifted: Sifted, account: SourceReport, most: int | None) -> list[bool]:
+        """Whether each of the rows in the packs is kept, up to the one that is the last of all."""
+        read, composed = account.read, account.composed
+        if self.screen.compares_texts:
+            sifted.fill()
+        kept: list[bool] = []
+        for found, counts in zip(sifted.inspected, sifted.counts, strict=True):
+            account.read, account.composed = read + counts[0], composed + counts[1]
+            is_kept = self._admits(found, account)
+            if found.digest:
+                kept.append(is_kept)
+            if account.kept == most:
+                return kept
+        account.read, account.composed = read + sifted.read, composed + sifted.composed
+        return kept
 
 
 def _nothing_left(name: str, account: SourceReport) -> str:

@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 from array import array
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -17,8 +18,8 @@ from typing import Any, overload
 from align.data import records
 from align.data.records import Place, Row
 
-ROWS, ENDS, RANKS = "rows.bin", "ends.i64", "ranks.f64"
-BLOCK = 64  # rows that are read together: few enough to fetch one, enough to fetch all of them fast
+ROWS, ENDS, STARTS, RANKS = "rows.bin", "ends.i64", "starts.i64", "ranks.f64"
+BLOCK = 64  # the most rows that are read together: few enough to fetch one, enough to fetch all of them fast
 BLOCKS_HELD = 8
 SHAPES = [item for item in vars(records).values() if isinstance(item, type) and is_dataclass(item)]
 OURS = [*SHAPES, Place]
@@ -34,6 +35,21 @@ def _reducer(shape: type) -> Callable[[Any], tuple[type, tuple[Any, ...]]]:
 REDUCERS = {shape: _reducer(shape) for shape in SHAPES}
 
 
+def packed(rows: Sequence[Row]) -> bytes:
+    """Up to BLOCK rows as the bytes of one block of the file."""
+    content = io.BytesIO()
+    pickler = pickle.Pickler(content, protocol=5)
+    pickler.dispatch_table = REDUCERS
+    pickler.dump(rows)
+    return content.getvalue()
+
+
+def unpacked(content: bytes) -> list[Any]:
+    """The rows of a block."""
+    rows: list[Any] = _RowUnpickler(io.BytesIO(content)).load()
+    return rows
+
+
 class RowWriter:
     """Writes rows one after the other into a folder, each with the number that decides its split."""
 
@@ -43,6 +59,7 @@ class RowWriter:
         self._stream = (folder / ROWS).open("wb")
         self._block: list[Row] = []
         self._ends = array("q")
+        self._starts = array("q")
         self._ranks = array("d")
 
     def __len__(self) -> int:
@@ -55,21 +72,29 @@ class RowWriter:
         if len(self._block) == BLOCK:
             self._flush()
 
+    def append_pack(self, pack: bytes, ranks: Sequence[float]) -> None:
+        """Add the rows that `packed` made a pack of."""
+        self._flush()
+        self._write(pack, len(self))
+        self._ranks.extend(ranks)
+
     def close(self) -> None:
         """Write what is left; the file can be read from here on."""
-        if self._block:
-            self._flush()
+        self._flush()
         self._stream.close()
-        for name, numbers in ((ENDS, self._ends), (RANKS, self._ranks)):
+        for name, numbers in ((ENDS, self._ends), (STARTS, self._starts), (RANKS, self._ranks)):
             with (self._folder / name).open("wb") as stream:
                 numbers.tofile(stream)
 
     def _flush(self) -> None:
-        pickler = pickle.Pickler(self._stream, protocol=5)
-        pickler.dispatch_table = REDUCERS
-        pickler.dump(self._block)
+        if self._block:
+            self._write(packed(self._block), len(self) - len(self._block))
+            self._block = []
+
+    def _write(self, pack: bytes, start: int) -> None:
+        self._stream.write(pack)
+        self._starts.append(start)
         self._ends.append(self._stream.tell())
-        self._block = []
 
 
 class RowFile(Sequence[Any]):
@@ -78,6 +103,7 @@ class RowFile(Sequence[Any]):
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         self._ends = _numbers(folder / ENDS, "q")
+        self._starts = _numbers(folder / STARTS, "q")
         self.ranks = _numbers(folder / RANKS, "d")
         self._held: OrderedDict[int, list[Row]] = OrderedDict()
 
@@ -94,16 +120,16 @@ class RowFile(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        number, place = divmod(range(len(self))[index], BLOCK)
-        return self._block(number)[place]
+        place = range(len(self))[index]
+        number = bisect_right(self._starts, place) - 1
+        return self._block(number)[place - self._starts[number]]
 
     def _block(self, number: int) -> list[Row]:
         if (held := self._held.get(number)) is not None:
             return held
         start = self._ends[number - 1] if number else 0
         content = os.pread(self._descriptor, self._ends[number] - start, start)
-        block: list[Row] = _RowUnpickler(io.BytesIO(content)).load()
-        self._held[number] = block
+        block = self._held[number] = unpacked(content)
         if len(self._held) > BLOCKS_HELD:
             self._held.popitem(last=False)
         return block

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("config",),
-    ("artifacts",),
+    ("artifacts", "workers"),
     ("data", "sandbox", "models"),
     ("rewards", "runtime"),
     ("generation", "judges"),

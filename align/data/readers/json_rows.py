@@ -1,16 +1,29 @@
 """JSON files -> raw rows: an array, one object per line, or a single object, whatever the suffix says."""
 
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from align.data.errors import located
+from align.data.errors import DataError, located
 from align.data.readers.json_array import array_rows, opens_array
-from align.data.readers.lines import decoded_lines
+from align.data.readers.lines import decoded_from, decoded_lines, opened
 
 RawRow = tuple[str, Mapping[str, Any]]  # (where it starts, as told after `file:`; its fields)
+BLOCK_BYTES = 2**20
+
+
+class LineBlock(NamedTuple):
+    """Some lines of a file with one object per line, as bytes; `first` is the number of the first, from 1."""
+
+    path: Path
+    encoding: str
+    first: int
+    content: bytes
 
 
 def json_rows(path: Path, encoding: str) -> Iterator[RawRow]:
@@ -31,6 +44,45 @@ def json_rows(path: Path, encoding: str) -> Iterator[RawRow]:
         yield from _lines(path, chain([first], lines))
     else:
         yield from _single(path, first, list(lines))
+
+
+def has_rows_in_lines(path: Path, encoding: str) -> bool:
+    """Whether a file has one object per line, as far as its first row tells; not where it cannot be read."""
+    try:
+        if opens_array(path):
+            return False
+        first = next((line for _, line in decoded_lines(path, encoding) if line.strip()), "")
+    except DataError:
+        return False
+    return _is_object(first)
+
+
+def line_blocks(path: Path, encoding: str) -> Iterator[LineBlock]:
+    """A file that `has_rows_in_lines`, about a megabyte at a time; `rows_of` all blocks are its rows.
+
+    Raises:
+        DataError: the file cannot be read any further.
+    """
+    with opened(path) as stream:
+        first, lines, size = 1, list[bytes](), 0
+        try:
+            for line in stream:
+                lines.append(line)
+                size += len(line)
+                if size >= BLOCK_BYTES:
+                    yield LineBlock(path, encoding, first, b"".join(lines))
+                    first, lines, size = first + len(lines), [], 0
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            yield LineBlock(path, encoding, first, b"".join(lines))  # what comes before the damage is sound
+            raise
+        if lines:
+            yield LineBlock(path, encoding, first, b"".join(lines))
+
+
+def rows_of(block: LineBlock) -> Iterator[RawRow]:
+    """The rows of a block; raises as `json_rows`."""
+    path, encoding, first, content = block
+    return _lines(path, decoded_from(path, io.BytesIO(content), encoding, first))
 
 
 def _lines(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:

@@ -52,11 +52,16 @@ def decoded_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, st
         DataError: as `opened`, or a line is not in this encoding; the message names the line and the byte.
     """
     with opened(path) as stream:
-        for number, raw in enumerate(stream, start=1):
-            line = decoded(path, number, raw, encoding)
-            if number == 1:
-                line = line.removeprefix(BYTE_ORDER_MARK)
-            yield number, line.removesuffix("\n").removesuffix("\r")
+        yield from decoded_from(path, stream, encoding)
+
+
+def decoded_from(path: Path, stream: IO[bytes], encoding: str, first: int = 1) -> Iterator[tuple[int, str]]:
+    """The same of bytes from line `first` of the file on."""
+    for number, raw in enumerate(stream, start=first):
+        line = decoded(path, number, raw, encoding)
+        if number == 1:
+            line = line.removeprefix(BYTE_ORDER_MARK)
+        yield number, line.removesuffix("\n").removesuffix("\r")
 
 
 def decoded(path: Path, number: int, raw: bytes, encoding: str) -> str:

@@ -37,6 +37,11 @@ def files_of(path: Path) -> Iterator[Path]:
     yield from found
 
 
+def kind_of(path: Path, read_as: FileKind | None) -> FileKind | None:
+    """What a file is, by what is said of it or by its suffix; None where that is unknown."""
+    return read_as or SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
+
+
 def local_rows(
     path: Path,
     *,
@@ -61,7 +66,7 @@ def local_rows(
     Raises:
         DataError: the suffix is unknown, or the file cannot be read as what it is said to be.
     """
-    kind = read_as or SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
+    kind = kind_of(path, read_as)
     if delimiter is not None:
         return delimited_rows(path, encoding, delimiter, quoting or "none", header)
     if kind == "json":

@@ -22,9 +22,13 @@ class ControlTokens:
 
     def first(self, row: Row) -> str | None:
         """The first of the tokens that stands in a row's text; None where there is none."""
+        return self.first_in(texts_of(row))
+
+    def first_in(self, texts: Sequence[str]) -> str | None:
+        """The same of the texts of a row."""
         if self._pattern is None:
             return None
-        for text in texts_of(row):
+        for text in texts:
             if match := self._pattern.search(text):
                 return match.group()
         return None

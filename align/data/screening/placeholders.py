@@ -5,6 +5,7 @@ letter, a bracket, a backslash, a quotation mark or the like is left alone, as i
 """
 
 import re
+from collections.abc import Sequence
 
 from align.data.records import Row, texts_of
 
@@ -15,7 +16,12 @@ _SINGLE = re.compile(r"(?<![\w$\\{}\[\]()<>^_\"'/=%#@&|:;,.-])\{[^\W\d]\w+\}(?![
 
 def placeholder(row: Row) -> str | None:
     """The first placeholder in a row's text; None where there is none."""
-    for text in texts_of(row):
+    return placeholder_in(texts_of(row))
+
+
+def placeholder_in(texts: Sequence[str]) -> str | None:
+    """The same of the texts of a row."""
+    for text in texts:
         if "{" not in text:
             continue
         plain = _CODE.sub(" ", text)

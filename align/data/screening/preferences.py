@@ -1,23 +1,31 @@
-"""Preferences that teach nothing: twice the same completion, or A over B here and B over A there."""
+"""Preferences that teach nothing: twice the same completion."""
 
 import unicodedata
-from dataclasses import replace
 
 from align.data.records import Message, PreferencePair, Row
+
+OPENING = 4  # words
 
 
 def is_identical_pair(row: Row) -> bool:
     """Whether a row is a pair whose completions differ in white space and Unicode form at most."""
-    return isinstance(row, PreferencePair) and _normal(row.chosen) == _normal(row.rejected)
+    if not isinstance(row, PreferencePair) or len(row.chosen) != len(row.rejected):
+        return False
+    turns = list(zip(row.chosen, row.rejected, strict=True))
+    return all(map(_open_alike, turns)) and all(_normal(one) == _normal(other) for one, other in turns)
 
 
-def opposite(row: PreferencePair) -> PreferencePair:
-    """The same two completions, preferred the other way round."""
-    return replace(row, chosen=row.rejected, rejected=row.chosen)
+def _open_alike(turns: tuple[Message, Message]) -> bool:
+    """Whether two turns have the same role and first words: most differ there, at little cost."""
+    one, other = turns
+    return one.role == other.role and _words(one, OPENING) == _words(other, OPENING)
 
 
-def _normal(messages: tuple[Message, ...]) -> list[tuple[str, str]]:
-    return [
-        (message.role, " ".join(unicodedata.normalize("NFC", message.content).split()))
-        for message in messages
-    ]
+def _normal(message: Message) -> list[str]:
+    return _words(message, -1)
+
+
+def _words(message: Message, most: int) -> list[str]:
+    """The first words in NFC, which changes no white space: so many, or all for -1."""
+    words = message.content.split(None, most)[: None if most < 0 else most]
+    return [word if word.isascii() else unicodedata.normalize("NFC", word) for word in words]

@@ -1,26 +1,22 @@
-"""Screen: the checks that `screening:` asks for, applied to one canonical row after another."""
+"""Screen: one inspected row after another -> which of them pass, beside those before them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from align.data.records import Place, PreferencePair, Refusal, Row, RowError, Unused
+from align.data.records import Place, PreferencePair, Row, texts_of
 from align.data.report import Report, SourceReport
-from align.data.screening.control_tokens import ControlTokens
 from align.data.screening.duplicates import content_digest
-from align.data.screening.findings import Done
-from align.data.screening.placeholders import placeholder
-from align.data.screening.preferences import is_identical_pair, opposite
+from align.data.screening.inspection import Inspected, Inspector, Note, noted
 from align.data.screening.seen import Seen
-from align.data.spec import BadRows, ScreeningSpec
+from align.data.spec import ScreeningSpec
 
 if TYPE_CHECKING:
-    from align.data.screening.comparison import Likeness
+    from align.data.screening.near_duplicates import NearDuplicates
 
 CONTESTED = "preferred the other way round elsewhere"
-IDENTICAL = "chosen and rejected are identical"
 DUPLICATE = "exact duplicate"
-UNFILLED = "a placeholder that nobody filled in"
+NEAR_DUPLICATE = "near duplicate"
 
 
 class Screen:
@@ -34,44 +30,30 @@ class Screen:
     ) -> None:
         """`evaluation` has the prompts of each set that `screening.overlap` names."""
         self._spec = spec
-        self._control = ControlTokens(control_tokens)
+        self.inspector = Inspector(spec, control_tokens, evaluation)
         self._seen = Seen()
         self._contested: set[bytes] = set()
-        self._compare: Callable[[Row], Likeness | None] | None = None
-        if spec.overlap is not None or spec.near_duplicates is not None:
-            from align.data.screening.comparison import Comparison
-
-            self._compare = Comparison(spec, evaluation)
-
-    def refuse(self, cause: RowError, bad_rows: BadRows, place: Place, account: SourceReport) -> None:
-        """Count a row that could not be converted, by what the policy for such rows says."""
-        if isinstance(cause, Refusal):
-            account.note(cause.reason, "error", str(place), str(cause))
-            return
-        if isinstance(cause, Unused):
-            account.note(cause.reason, "drop", str(place), str(cause))
-            return
-        spec = self._spec
-        key, policy = {
-            "blank": ("blank_turns", spec.blank_turns),
-            "role": ("unknown_roles", spec.unknown_roles),
-            "unanswered": ("unanswered", spec.unanswered),
-            "order": ("turn_order", spec.turn_order),
-        }.get(cause.kind, (None, None))
-        ways = f"set `bad_rows: drop` on source {place.source!r}"
-        ways += f" (or screening.{key}: drop)" if key else ""
-        remedy = f"correct the row, or {ways} to drop and count such rows"
-        done = policy or bad_rows
-        account.note(cause.reason, done, str(place), str(cause), remedy if done == "error" else "")
+        self._compared: list[Place | None] = []
+        self._near = None if spec.near_duplicates is None else _near_duplicates()
 
     def __call__(self, row: Row, account: SourceReport) -> Row | None:
         """The row, escaped where it has to be; None where it is dropped or refused, which is counted."""
-        passed = self._without_control_tokens(row, account)
-        if passed is None or not self._is_filled_in(passed, account):
-            return None
-        return (
-            passed if self._teaches_something(passed, account) and self._is_unlike(passed, account) else None
-        )
+        assert row.place is not None
+        inspected = self.inspector(row, row.place)
+        self.inspector.look_for_leaks([inspected])
+        return inspected.row if self.admit(inspected, account) else None
+
+    @property
+    def compares_texts(self) -> bool:
+        """Whether `admit` looks at the row itself, and not just at its digests."""
+        return self._near is not None
+
+    def admit(self, inspected: Inspected, account: SourceReport) -> bool:
+        """Count what is said of a row; whether it passes."""
+        for note in inspected.notes:
+            _count(account, inspected.place, note)
+        is_sound = bool(inspected.digest)
+        return is_sound and self._is_news(inspected, account) and self._is_unlike(inspected, account)
 
     def withdrawn(self, rows: Iterable[Row], report: Report) -> set[int]:
         """Numbers of the rows that a later one contested, where contested preferences are dropped."""
@@ -86,63 +68,57 @@ class Screen:
                 found.add(number)
         return found
 
-    def _without_control_tokens(self, row: Row, account: SourceReport) -> Row | None:
-        token = self._control.first(row)
-        if token is None:
-            return row
-        done = self._spec.control_tokens
-        message = f"the text holds {token!r}, which the tokenizer reads as a control token"
-        advice = "remove it there, or set screening.control_tokens to escape or drop"
-        _note(account, row, f"control token {token}", done, message, advice)
-        return self._control.escaped(row) if done == "escape" else None
-
-    def _is_filled_in(self, row: Row, account: SourceReport) -> bool:
-        if (found := placeholder(row)) is None:
-            return True
-        message = f"the text holds {found}, {UNFILLED}"
-        advice = "a model learns to say it: fill it in, or set screening.placeholders to drop"
-        return _note(account, row, UNFILLED, self._spec.placeholders, message, advice)
-
-    def _teaches_something(self, row: Row, account: SourceReport) -> bool:
-        spec = self._spec
-        if is_identical_pair(row):
-            advice = "nothing is learnt from such a pair; set screening.identical_pairs to drop"
-            if not _note(account, row, IDENTICAL, spec.identical_pairs, IDENTICAL, advice):
-                return False
-        digest = content_digest(row)
-        if digest in self._seen:
-            message = f"{DUPLICATE} of {self._seen[digest]}"
+    def _is_news(self, row: Inspected, account: SourceReport) -> bool:
+        if row.digest in self._seen:
+            message = f"{DUPLICATE} of {self._seen[row.digest]}"
             advice = "remove it, or set screening.duplicates to drop"
-            return _note(account, row, DUPLICATE, spec.duplicates, message, advice)
-        if isinstance(row, PreferencePair) and not self._is_settled(row, digest, account):
+            return _count(account, row.place, noted(DUPLICATE, self._spec.duplicates, message, advice))
+        if not self._is_settled(row, account):
             return False
-        self._seen.add(digest, row.place)
+        self._seen.add(row.digest, row.place)
         return True
 
-    def _is_unlike(self, row: Row, account: SourceReport) -> bool:
-        """Whether a row is neither what an evaluation asks nor almost what an earlier row is.
-
-        The other half of a contradiction has the same words, and was told as that already.
-        """
-        if self._compare is None or (
-            isinstance(row, PreferencePair) and content_digest(opposite(row)) in self._seen
-        ):
-            return True
-        like = self._compare(row)
-        return like is None or _note(account, row, like.reason, like.policy, like.message, like.advice)
-
-    def _is_settled(self, row: PreferencePair, digest: bytes, account: SourceReport) -> bool:
-        other = content_digest(opposite(row))
-        if other not in self._seen or other == digest:
+    def _is_settled(self, row: Inspected, account: SourceReport) -> bool:
+        other = row.opposite
+        if other is None or other == row.digest or other not in self._seen:
             return True
         self._contested.add(other)
         message = f"these answers are preferred the other way round at {self._seen[other]}"
         advice = "the two cancel out: decide, or set screening.conflicting_pairs to drop (both of them)"
-        return _note(account, row, CONTESTED, self._spec.conflicting_pairs, message, advice)
+        return _count(account, row.place, noted(CONTESTED, self._spec.conflicting_pairs, message, advice))
+
+    def _is_unlike(self, row: Inspected, account: SourceReport) -> bool:
+        """Whether a row is neither what an evaluation asks nor almost what an earlier row is.
+
+        The other half of a contradiction has the same words, and was told as that already.
+        """
+        if row.leak is None and self._near is None:
+            return True
+        if row.opposite is not None and row.opposite in self._seen:
+            return True
+        like = row.leak or self._copy(row)
+        return like is None or _count(account, row.place, like)
+
+    def _copy(self, row: Inspected) -> Note | None:
+        if self._near is None or self._spec.near_duplicates is None:
+            return None
+        assert row.row is not None
+        (match,) = self._near.matches(["\n".join(texts_of(row.row))])
+        self._compared.append(row.place)
+        if match is None:
+            return None
+        message = f"{NEAR_DUPLICATE} ({match.similarity:.0%}) of {self._compared[match.earlier]}"
+        advice = "remove it, or set screening.near_duplicates to drop"
+        return noted(NEAR_DUPLICATE, self._spec.near_duplicates, message, advice)
 
 
-def _note(account: SourceReport, row: Row, reason: str, done: Done, message: str, advice: str) -> bool:
-    """Count a row; whether it is kept. Advice is for those who did not ask for rows to be dropped."""
-    is_news = done in ("error", "keep")
-    account.note(reason, done, str(row.place), message, advice if is_news else "")
-    return done == "keep"
+def _near_duplicates() -> "NearDuplicates":
+    from align.data.screening.near_duplicates import NearDuplicates
+
+    return NearDuplicates()
+
+
+def _count(account: SourceReport, place: Place, note: Note) -> bool:
+    """Count a row; whether it is kept."""
+    account.note(note.reason, note.done, str(place), note.message, note.advice)
+    return note.done == "keep"
