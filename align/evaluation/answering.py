@@ -18,9 +18,9 @@ from align.evaluation.completions import Checkpoint, Engine, completions_of, ide
 from align.evaluation.harness import harness_logprobs
 from align.evaluation.measure import Answers
 from align.evaluation.reading import text_logprobs
+from align.evaluation.rows import TAX
 from align.evaluation.scoring import scores_of
 from align.evaluation.suite import Suite
-from align.evaluation.tax import SUITE as TAX
 from align.evaluation.tax import Read
 from align.generation.decoding import DecodingSpec
 from align.generation.sampler import Completion

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from align.evaluation.metrics.metric import Column
-from align.evaluation.rows import ENDED, LENGTH, Row, win_rate_metric
+from align.evaluation.rows import ENDED, LENGTH, Row, is_share, win_rate_metric
 from align.evaluation.scoring import Scores
 from align.evaluation.statistics import Floats, Interval, mean_intervals
 from align.evaluation.suite import Suite
@@ -62,6 +62,18 @@ def measure(
                 interval = weighted_interval(values, weights, clusters[rows], resamples=resamples, seed=seed)
                 if interval is not None:
                     yield _row(checkpoint, named, metric, interval)
+
+
+def shares_in(rows: Sequence[Row], answers: Mapping[str, Mapping[str, Answers]]) -> list[str]:
+    """The metrics of these rows whose values are shares: our own by name, a suite's as it says itself."""
+    declared = {
+        metric: column.is_share
+        for by_name in answers.values()
+        for given in by_name.values()
+        for metric, column in given.columns.items()
+    }
+    metrics = dict.fromkeys(row.metric for row in rows)
+    return [metric for metric in metrics if declared.get(metric, is_share(metric))]
 
 
 def mean_rows(

@@ -17,6 +17,11 @@ REFUSED, OVER_REFUSAL, ATTACK_SUCCESS = "refused", "over_refusal", "attack_succe
 PROMPT_STRICT, PROMPT_LOOSE = "prompt_strict", "prompt_loose"
 INSTRUCTION_STRICT, INSTRUCTION_LOOSE = "instruction_strict", "instruction_loose"
 ACCURACY_BY_LENGTH = "accuracy_by_length"
+
+# What alignment cost, as rows of the suite `tax`.
+TAX = "tax"
+PERPLEXITY, PERPLEXITY_RATIO, ACCURACY_CHANGE = "perplexity", "perplexity_ratio", "accuracy_change"
+
 SHARES = frozenset(
     (ENDED, ACCURACY, TRUTHFUL, ABSTAINED_RIGHTLY, ABSTAINED_WRONGLY, WRONG_WHEN_ANSWERED, SUPPORTED)
     + (CONTRADICTED, INVENTED, ABSTAINED, REFUSED, OVER_REFUSAL, ATTACK_SUCCESS, PROMPT_STRICT, PROMPT_LOOSE)
@@ -24,6 +29,7 @@ SHARES = frozenset(
 )
 
 _OVER = "/win_rate_over_"
+_CHANGE = f"/{ACCURACY_CHANGE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +57,18 @@ def win_rate_parts(metric: str) -> tuple[str, str] | None:
     """(reward, baseline) of a win rate; None for any other metric."""
     reward, found, baseline = metric.partition(_OVER)
     return (reward, baseline) if found else None
+
+
+def change_metric(suite: str) -> str:
+    """The metric's name: `<suite>/accuracy_change`."""
+    return f"{suite}{_CHANGE}"
+
+
+def change_suite(metric: str) -> str | None:
+    """The suite of `<suite>/accuracy_change`; None for any other metric."""
+    return metric.removesuffix(_CHANGE) if metric.endswith(_CHANGE) else None
+
+
+def is_share(metric: str) -> bool:
+    """Whether the values of one of our own metrics are shares: those known by name, and win rates."""
+    return metric in SHARES or win_rate_parts(metric) is not None or change_suite(metric) is not None

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from align.evaluation.rows import ENDED, LENGTH, SHARES, win_rate_parts
+from align.evaluation.rows import ENDED, LENGTH, is_share, win_rate_parts
 
 DESCRIPTIVE = (LENGTH, ENDED)  # shown without interval: nothing is decided by them
 
@@ -43,8 +43,7 @@ def _column(metric: str) -> str:
 
 def _cell(row: Mapping[str, Any]) -> str:
     parts = win_rate_parts(row["metric"])
-    is_share = parts is not None or row["metric"] in SHARES
-    scale, digits, unit = (100, 1, " %") if is_share else (1, 2, "")
+    scale, digits, unit = (100, 1, " %") if is_share(row["metric"]) else (1, 2, "")
     value = f"{scale * row['value']:.{digits}f}{unit}"
     if row["low"] is not None and row["metric"] not in DESCRIPTIVE:
         value += f" [{scale * row['low']:.{digits}f}, {scale * row['high']:.{digits}f}]"

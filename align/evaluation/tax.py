@@ -15,13 +15,18 @@ from align.data.mixture import chosen, pick
 from align.data.records import Text
 from align.data.source import load_rows
 from align.evaluation.metrics.metric import Column
-from align.evaluation.rows import ACCURACY, Row
+from align.evaluation.rows import (
+    ACCURACY,
+    PERPLEXITY,
+    PERPLEXITY_RATIO,
+    TAX,
+    Row,
+    change_metric,
+    change_suite,
+)
 from align.evaluation.statistics import Interval, mean_intervals
 from align.evaluation.tax_spec import TaxSpec
 from align.evaluation.weighted import weighted_interval
-
-SUITE = "tax"
-PERPLEXITY, RATIO, CHANGE = "perplexity", "perplexity_ratio", "accuracy_change"
 
 Read = Sequence[tuple[float, int]]  # of every text: its log-probability in nats, its tokens
 
@@ -65,28 +70,29 @@ def tax_rows(
         own = np.asarray(read, dtype=np.float64)
         yield _exponential(name, PERPLEXITY, -own[:, 0], own[:, 1], resamples, seed)
         if name != spec.base and len(base):  # nats do not depend on how a tokenizer cuts the text
-            yield _exponential(name, RATIO, base[:, 0] - own[:, 0], base[:, 1], resamples, seed)
+            yield _exponential(name, PERPLEXITY_RATIO, base[:, 0] - own[:, 0], base[:, 1], resamples, seed)
     for suite, columns in accuracies.items():
         for name, column in columns.items():
             if name != spec.base and spec.base in columns:
                 change = np.asarray(column.values) - np.asarray(columns[spec.base].values)
                 (found,) = mean_intervals(change[:, None], resamples=resamples, seed=seed)
-                yield _row(name, f"{suite}/{CHANGE}", found)
+                yield _row(name, change_metric(suite), found)
 
 
 def tax_problems(spec: TaxSpec, rows: Sequence[Row]) -> Iterator[str]:
     """Checkpoints that lost more than `spec` allows, as `tax.<bound>: problem`."""
     for row in rows:
-        if row.metric == RATIO and spec.max_perplexity_ratio and row.value > spec.max_perplexity_ratio:
+        ratio, suite = spec.max_perplexity_ratio, change_suite(row.metric)
+        if row.metric == PERPLEXITY_RATIO and ratio and row.value > ratio:
             yield (
                 f"tax.max_perplexity_ratio: the perplexity of {row.checkpoint} on held-out text is "
-                f"{row.value:.2f} times that of {spec.base}, and {spec.max_perplexity_ratio:g} are allowed"
+                f"{row.value:.2f} times that of {spec.base}, and {ratio:g} are allowed"
             )
         lost, bound = -row.value, spec.max_accuracy_loss
-        if row.metric.endswith(CHANGE) and bound is not None and lost > bound:
+        if suite is not None and bound is not None and lost > bound:
             yield (
                 f"tax.max_accuracy_loss: {row.checkpoint} lost {lost:.3f} of {ACCURACY} against {spec.base} "
-                f"in {row.metric.removesuffix('/' + CHANGE)}, and {bound:g} are allowed"
+                f"in {suite}, and {bound:g} are allowed"
             )
 
 
@@ -100,4 +106,4 @@ def _exponential(name: str, metric: str, nats: Any, tokens: Any, resamples: int,
 
 
 def _row(checkpoint: str, metric: str, found: Interval) -> Row:
-    return Row(checkpoint, SUITE, metric, found.value, found.low, found.high, found.n)
+    return Row(checkpoint, TAX, metric, found.value, found.low, found.high, found.n)

@@ -1,6 +1,7 @@
 """Tax: what is asked of the checkpoints to see what alignment cost, as configuration. Torch-free."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from align.config.spec import NonNegative, Positive, PositiveInt, Spec
 from align.data.spec import DataSpec
@@ -20,3 +21,11 @@ class TaxSpec(Spec):
     max_texts: PositiveInt = 200
     max_perplexity_ratio: Positive | None = None
     max_accuracy_loss: NonNegative | None = None
+
+    def bounds(self) -> dict[str, Any]:
+        """Who is the base, and what may be lost, as evaluation.json has it."""
+        return {
+            "base": self.base,
+            "max_perplexity_ratio": self.max_perplexity_ratio,
+            "max_accuracy_loss": self.max_accuracy_loss,
+        }

@@ -12,7 +12,7 @@ from align.artifacts.lock import Lock, Status, read_status
 from align.artifacts.store import Store, check_contents
 from align.config.problem import ConfigError, Problem
 from align.data.screening.findings import findings_table
-from align.pipeline.gate import require_gates
+from align.pipeline.gate import gate_results, require_gates
 from align.pipeline.job import Job, Outcome, StageJob, record_job
 from align.pipeline.launcher import Launcher, Layout
 from align.pipeline.live import Board, progress
@@ -70,6 +70,7 @@ class Builder:
         """
         started = time.time()
         self._board.start(item.name)
+        self._record.note_gates(item.name, gate_results(item))
         if item.state != "cached":
             require_gates(item)
         before = read_status(item.artifact.path)

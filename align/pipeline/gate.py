@@ -1,12 +1,32 @@
 """Gate: what earlier stages have measured -> whether a stage may start. Torch-free."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from align.artifacts.metrics import final_values
 from align.config.problem import ConfigError, Problem
 from align.config.suggest import did_you_mean
 from align.pipeline.plan import Planned
 from align.runtime.spec import GateSpec
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A gate, and what was found measured; `value` is None where nothing was."""
+
+    of: str
+    metric: str
+    minimum: float
+    value: float | None
+
+
+def gate_results(item: Planned) -> dict[str, GateResult]:
+    """Every gate of a stage by name."""
+    found = {}
+    for name, gate in item.stage.require.items() if item.gates else ():
+        value = final_values(item.gates[gate.stage].metrics).get(gate.metric)
+        found[name] = GateResult(gate.stage, gate.metric, gate.minimum, value)
+    return found
 
 
 def require_gates(item: Planned) -> None:
@@ -21,20 +41,18 @@ def require_gates(item: Planned) -> None:
 
 
 def _refusals(item: Planned) -> Iterator[tuple[str, str]]:
-    if item.gates:
-        for name, gate in item.stage.require.items():
-            if line := _refusal(item, gate):
-                yield name, line
+    for name, result in gate_results(item).items():
+        if line := _refusal(item, item.stage.require[name], result.value):
+            yield name, line
 
 
-def _refusal(item: Planned, gate: GateSpec) -> str | None:
+def _refusal(item: Planned, gate: GateSpec, value: float | None) -> str | None:
     artifact = item.gates[gate.stage]
-    measured = final_values(artifact.metrics)
-    if gate.metric not in measured:
+    if value is None:
+        measured = final_values(artifact.metrics)
         shown = ", ".join(sorted(measured)) or "nothing"
         hint = did_you_mean(gate.metric, measured)
         return f"{gate.stage} ({artifact.name}) has not measured {gate.metric!r} ({shown}){hint}"
-    value = measured[gate.metric]
     if value >= gate.minimum:
         return None
     return (

@@ -4,7 +4,7 @@ Writes  runs/<name>/{config.yaml, run.json, <stage> -> artifact}
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from typing import Literal
 from align.artifacts.durable import write_text
 from align.artifacts.runs import link, run_folder
 from align.artifacts.store import ArtifactDir
+from align.pipeline.gate import GateResult
 
 StageStatus = Literal["cached", "resumed", "ran", "stopped", "failed"]
 
@@ -31,6 +32,7 @@ class RunRecord:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stages: dict[str, StageRecord] = {}
+        self._gates: dict[str, Mapping[str, GateResult]] = {}
 
     @classmethod
     def start(cls, outputs: Path, name: str | None, label: str, config: str) -> "RunRecord":
@@ -46,9 +48,21 @@ class RunRecord:
             link(self.folder, name, artifact)
         self.write()
 
+    def note_gates(self, name: str, results: Mapping[str, GateResult]) -> None:
+        """Note what a stage's gates found; it goes into run.json with what follows."""
+        if results:
+            self._gates[name] = results
+
     def write(self, error: str | None = None) -> None:
         """Write run.json, the stages in the order they were built."""
-        content = {"stages": {name: asdict(stage) for name, stage in self.stages.items()}, "error": error}
+        content = {
+            "stages": {name: asdict(stage) for name, stage in self.stages.items()},
+            "gates": {
+                name: {gate: asdict(result) for gate, result in results.items()}
+                for name, results in self._gates.items()
+            },
+            "error": error,
+        }
         write_text(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
 
 

@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from align.artifacts.runs import publish
-from align.artifacts.store import Store
+from align.artifacts.store import ArtifactError, Store
 from align.config.problem import ConfigError, Problem
 from align.data.standing import warnings_in
 from align.evaluation.leaderboard_table import leaderboard_tables
 from align.evaluation.reward_table import reward_tables
 from align.evaluation.table import evaluation_tables
-from align.pipeline.execute import Builder, check
+from align.pipeline.execute import Builder, StageFailed, check
 from align.pipeline.follow import follow
 from align.pipeline.forecast import forecast
 from align.pipeline.hosts import hosts_of
@@ -31,6 +31,8 @@ from align.pipeline.slurm import submit
 from align.pipeline.stopping import StopSignals
 from align.stages.evaluate import Evaluate
 from align.training.spec import TrainingSpec
+
+USUAL = (ConfigError, StageFailed, ArtifactError)  # ways to fail after which a page is worth its seconds
 
 
 class Session:
@@ -116,6 +118,10 @@ class Session:
                 builder.build(item)
         except BaseException as problem:
             record.write(error=str(problem) or "interrupted")
+            if isinstance(problem, USUAL) and record.stages:
+                sys.stderr.writelines(
+                    f"what was built: {page}\n" for page in self._write_report(record.folder)
+                )
             raise
         record.write()
 

@@ -1,12 +1,11 @@
 """Collect: run folders, artifacts and Hugging Face folders -> what a report tells of them. Torch-free.
 
 Reads   runs/<name>/{run.json, config.yaml}, artifacts/<name>/{lineage, data, evaluation}.json, metrics.jsonl,
-        samples.jsonl, log/rank-0.txt
+        reward_models.json, leaderboards.json, samples.jsonl, log/rank-0.txt
 """
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,23 +14,14 @@ from typing import Any
 from align.artifacts.lineage import walk
 from align.artifacts.metrics import read_metrics
 from align.artifacts.store import ArtifactDir, ArtifactError, read_lineage
+from align.report.alarms import Alarm, alarms_in
 from align.report.model_folder import ModelFacts, is_model_folder, read_model
 
-ALARM = re.compile(r"alarm at (?:step|update) (\d+): (.*)")
 EARLIER = "earlier"  # status of an ancestor that the run did not have to look at
 
 
 class ReportError(ValueError):
     """There is nothing to report on; the message says what was expected."""
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A sentence that a stage logged about itself."""
-
-    stage: str
-    step: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +56,11 @@ class StageFacts:
         return _json(self.folder.leaderboards)
 
     @cached_property
+    def reward_models(self) -> dict[str, Any] | None:
+        """reward_models.json: what reward models are worth on pairs that people judged."""
+        return _json(self.folder.reward_models)
+
+    @cached_property
     def data(self) -> dict[str, Any] | None:
         """What it read, source by source."""
         return _json(self.folder.data)
@@ -73,12 +68,7 @@ class StageFacts:
     @cached_property
     def alarms(self) -> list[Alarm]:
         """What its log warns of."""
-        log = self.folder.log / "rank-0.txt"
-        if not log.exists():
-            return []
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        found = (ALARM.fullmatch(line) for line in lines)
-        return [Alarm(self.name, int(match[1]), match[2]) for match in found if match]
+        return alarms_in(self.folder.log / "rank-0.txt", self.name)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -103,13 +93,14 @@ class StageFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report is about."""
+    """What a report is about. `gates` are those of run.json: stage -> gate -> what was asked and found."""
 
     title: str
     folder: Path
     stages: tuple[StageFacts, ...]
     models: tuple[ModelFacts, ...] = ()
     overrides: str = ""
+    gates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     error: str | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -148,6 +139,7 @@ def collect(paths: Sequence[Path]) -> Facts:
         stages=tuple(stages.values()),
         models=tuple(model for part in parts for model in part.models),
         overrides=parts[0].overrides if len(parts) == 1 else "",
+        gates=parts[0].gates if len(parts) == 1 else {},
         error=next((part.error for part in parts if part.error), None),
         notes=[note for part in parts for note in part.notes],
     )
@@ -184,6 +176,7 @@ def _run(folder: Path) -> Facts:
         folder=folder,
         stages=tuple(_with_ancestors(stages, notes)),
         overrides=first.removeprefix("# "),
+        gates=record.get("gates", {}),
         error=record.get("error"),
         notes=notes,
     )

@@ -5,16 +5,18 @@ Colours are those of Okabe & Ito, told apart by colour-blind readers, in tones t
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
-from align.report.words import number
+from align.report.words import number, share
 
 MOST_POINTS = 300  # of one curve: more than a screen shows
 MOST_ROWS = 40  # of the table behind a curve
+LEAST_SHARES = 0.2  # that an axis spans: less makes nothing look like something
+PERCENT = ".0~%"  # of d3, as plotly's axes have it
 NUMBER = re.compile(r"$|–|[−]?\d[\d,.]*(e[−+]\d+)?( |$)")  # or nothing, or a dash for it
 
 COLOURS = {
@@ -85,6 +87,18 @@ def thinned(count: int, most: int) -> list[int]:
     return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
 
 
+def share_axis(values: Iterable[float | None]) -> dict[str, Any]:
+    """How an axis of shares is drawn: in percent, with room around the values, none where no share lies."""
+    known = [value for value in values if value is not None]
+    least, most = min(known, default=0.0), max(known, default=1.0)
+    room = max(0.08 * (most - least), (LEAST_SHARES - (most - least)) / 2)
+    low = max(least - room, min(0.0, least))
+    high = min(max(most + room, low + LEAST_SHARES), max(1.0, most))
+    low = max(min(low, high - LEAST_SHARES), min(0.0, least))
+    edge = 0.02 * (high - low)  # so that a dot at the end is seen whole
+    return {"tickformat": PERCENT, "range": (low - edge, high + edge)}
+
+
 def line_chart(
     chart_id: str,
     title: str,
@@ -94,8 +108,12 @@ def line_chart(
     y: str = "",
     note: str = "",
     height: int = 260,
+    shares: str = "",
 ) -> Chart:
-    """Curves over a common axis; the legend is left out where there is one curve only."""
+    """Curves over a common axis; the legend is left out where there is one curve only.
+
+    `shares` names the axes whose values are shares, and stand in percent: "y" or "xy".
+    """
     figure = go.Figure()
     for item in series:
         kept = thinned(len(item.x), MOST_POINTS)
@@ -111,15 +129,24 @@ def line_chart(
                 line={"color": colour, "width": 2, "dash": item.dash},
                 marker={"color": colour, "size": item.size, "opacity": 0.8, "symbol": item.symbol},
                 showlegend=item.is_named,
-                hovertemplate="%{y:.4g}",
+                hovertemplate="%{y:.1%}" if "y" in shares else "%{y:.4g}",
             )
         )
     figure.update_layout(showlegend=sum(item.is_named for item in series) > 1, hovermode="x unified")
     figure.update_xaxes(title_text=x)
     figure.update_yaxes(title_text=y, exponentformat="e")
+    if "x" in shares:
+        figure.update_xaxes(share_axis(value for item in series for value in item.x))
+    if "y" in shares:
+        figure.update_yaxes(share_axis(_heights(series)))
     longest = max(len(item.x) for item in series)
     told = f"{note} {MOST_POINTS} of {longest:,} points are drawn." if longest > MOST_POINTS else note
-    return Chart(chart_id, title, encoded(figure), _line_table(series, x), told.strip(), height)
+    return Chart(chart_id, title, encoded(figure), _line_table(series, x, shares), told.strip(), height)
+
+
+def _heights(series: Sequence[Series]) -> Iterator[float]:
+    for item in series:
+        yield from (*item.y, *(item.low or ()), *(item.high or ()))
 
 
 def encoded(figure: go.Figure) -> str:
@@ -150,13 +177,14 @@ def _faint(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.15)"
 
 
-def _line_table(series: Sequence[Series], x: str) -> Table:
+def _line_table(series: Sequence[Series], x: str, shares: str) -> Table:
     """Every curve at (some of) the places of all of them."""
+    across, up = (share if axis in shares else number for axis in "xy")
     places = sorted({value for item in series for value in item.x})
     kept = [places[index] for index in thinned(len(places), MOST_ROWS)]
     columns = [dict(zip(item.x, item.y, strict=True)) for item in series]
     rows = (
-        (number(place), *(number(column[place]) if place in column else "" for column in columns))
+        (across(place), *(up(column[place]) if place in column else "" for column in columns))
         for place in kept
     )
     return Table((x, *(item.name for item in series)), tuple(rows))

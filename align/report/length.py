@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from align.report.collect import Facts, StageFacts
 from align.report.figures import SYMBOLS, Chart, Series, Table, colour_of, encoded, line_chart, thinned
+from align.report.measured import label
 from align.report.section import Section, charts
 from align.report.words import fixed, number
 
@@ -17,7 +18,7 @@ ENOUGH = 10  # answers, for a correlation to be told
 
 def length(facts: Facts) -> Iterator[Section]:
     """Every checkpoint's answers by length and score, and PPO's way through both."""
-    drawn = [chart for stage in facts.evaluations for chart in _scatters(stage)]
+    drawn = [chart for stage in facts.evaluations for chart in _scatters(stage, label(facts, stage))]
     drawn += [chart for stage in facts.of_kind("ppo") for chart in _ways(stage)]
     if drawn:
         lead = (
@@ -27,17 +28,17 @@ def length(facts: Facts) -> Iterator[Section]:
         yield Section("length", "Score and length", lead, [charts(drawn)])
 
 
-def _scatters(stage: StageFacts) -> Iterator[Chart]:
+def _scatters(stage: StageFacts, name: str) -> Iterator[Chart]:
     rewards = dict.fromkeys(
-        name
+        reward
         for sample in stage.samples
         for answer in sample.get("completions", {}).values()
-        for name in answer.get("scores", {})
+        for reward in answer.get("scores", {})
     )
     for reward in rewards:
         dots = _dots(stage, reward)
         if dots:
-            yield _scatter(stage, reward, dots)
+            yield _scatter(name, reward, dots)
 
 
 def _dots(stage: StageFacts, reward: str) -> dict[str, list[tuple[float, float]]]:
@@ -51,7 +52,7 @@ def _dots(stage: StageFacts, reward: str) -> dict[str, list[tuple[float, float]]
     return found
 
 
-def _scatter(stage: StageFacts, reward: str, dots: dict[str, list[tuple[float, float]]]) -> Chart:
+def _scatter(evaluation: str, reward: str, dots: dict[str, list[tuple[float, float]]]) -> Chart:
     figure, rows = go.Figure(), []
     for place, (name, points) in enumerate(dots.items()):
         kept = [points[index] for index in thinned(len(points), MOST_DOTS)]
@@ -81,7 +82,7 @@ def _scatter(stage: StageFacts, reward: str, dots: dict[str, list[tuple[float, f
     )
     headers = ("checkpoint", "answers", "mean tokens", f"mean {reward}", "ρ")
     return Chart(
-        f"length-{stage.name}-{reward}", f"{reward} of the answers", encoded(figure),
+        f"length-{evaluation}-{reward}", f"{reward} of the answers ({evaluation})", encoded(figure),
         Table(headers, tuple(rows)), note, 320,
     )  # fmt: skip
 

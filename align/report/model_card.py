@@ -9,8 +9,10 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from align.evaluation.rows import ACCURACY, ENDED, win_rate_parts
+from align.evaluation.rows import win_rate_parts
 from align.report.collect import Facts, StageFacts
+from align.report.measured import share_metrics
+from align.report.results import decoding_of
 from align.report.sources import card_of, sources
 from align.report.words import duration, interval, number
 
@@ -34,7 +36,7 @@ def model_cards(facts: Facts) -> Iterator[tuple[str, str]]:
 def model_card(stage: StageFacts, facts: Facts) -> str:
     """The card of one stage's model, ancestors and evaluation included: Markdown with YAML front matter."""
     chain = _chain(stage, facts)
-    rows = list(_rows(stage, facts))
+    rows, shares = list(_rows(stage, facts)), share_metrics(facts)
     environment = Environment(
         loader=PackageLoader("align.report"), undefined=StrictUndefined, trim_blocks=True, autoescape=False
     )
@@ -45,7 +47,7 @@ def model_card(stage: StageFacts, facts: Facts) -> str:
         about=ABOUT[stage.kind],
         chain=[_told(one) for one in chain],
         data=[_escaped(row) for one in chain for row in _data(one)],
-        results=[_escaped(_result(row)) for row in rows],
+        results=[_escaped(_result(row, shares)) for row in rows],
         measured=_measured(facts),
         limits=list(_limits(chain, rows)),
         packages=", ".join(f"{name} {version}" for name, version in packages.items()),
@@ -129,17 +131,15 @@ def _data(stage: StageFacts) -> Iterator[tuple[str, ...]]:
         yield stage.name, name, number(source.get("train")), *words, digest
 
 
-def _result(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _result(row: Mapping[str, Any], shares: set[str]) -> tuple[str, ...]:
     parts = win_rate_parts(row["metric"])
-    is_share = parts is not None or row["metric"] in (ENDED, ACCURACY)
     metric = f"{parts[0]}: win rate over {parts[1]}" if parts else row["metric"]
-    return row["suite"], metric, interval(row, is_share=is_share), number(row["n"])
+    return row["suite"], metric, interval(row, is_share=row["metric"] in shares), number(row["n"])
 
 
 def _measured(facts: Facts) -> str:
     for stage in facts.evaluations:
-        if decoding := (stage.evaluation or {}).get("decoding"):
-            settings = ", ".join(f"{name} {value}" for name, value in decoding.items())
+        if settings := decoding_of(stage):
             return f"In the run `{facts.title}`, decoding: {settings}."
     return f"In the run `{facts.title}`."
 
@@ -147,10 +147,7 @@ def _measured(facts: Facts) -> str:
 def _limits(chain: list[StageFacts], rows: list[Mapping[str, Any]]) -> Iterator[str]:
     """What is known to be wrong or missing."""
     for stage in chain:
-        said: dict[str, int] = {}
-        for alarm in stage.alarms:
-            said.setdefault(alarm.text, alarm.step)
-        yield from (f"{stage.name} warned at step {step}: {text}." for text, step in said.items())
+        yield from (f"{stage.name} warned {alarm.when}: {alarm.text}." for alarm in stage.alarms)
     told = set()
     for stage in chain:
         for _, name, source in sources(stage):

@@ -11,22 +11,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from align.report.abstention import risk_coverage
 from align.report.answers import answers
 from align.report.collect import Facts
+from align.report.gates import gates
 from align.report.length import length
-from align.report.overview import alarms, overview
+from align.report.overview import alarms, failure, overview
 from align.report.provenance import data, lineage, models, pipeline, require_stages
 from align.report.rankings import leaderboard, win_rates
-from align.report.results import reward_models, suites
+from align.report.results import suites
+from align.report.reward_models import reward_models
 from align.report.section import Section
+from align.report.tax import tax
 from align.report.timing import cost, time
 from align.report.training import curves, entropy, kl, overoptimisation
 
 Builder = Callable[[Facts], Iterator[Section]]
 # In the order of the page; a section yields nothing where its data is not there.
 SECTIONS: tuple[Builder, ...] = (
-    overview, alarms, pipeline, models, suites, win_rates, leaderboard, reward_models, overoptimisation,
-    length, answers, curves, entropy, kl, time, cost, data, lineage,
+    failure, overview, alarms, pipeline, gates, models, suites, risk_coverage, tax, win_rates, leaderboard,
+    reward_models, overoptimisation, length, answers, curves, entropy, kl, time, cost, data, lineage,
 )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def models(facts: Facts) -> Iterator[Section]:
 
 def require_stages(facts: Facts) -> None:
     """Raises ReportError where nothing lies behind the facts."""
-    if not facts.stages and not facts.models:
+    if not facts.stages and not facts.models and not facts.error:
         raise ReportError(
             f"{facts.folder}: no stage of this run has got anywhere; there is nothing to report"
         )

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from align.evaluation.rows import win_rate_parts
 from align.report.collect import Facts
 from align.report.figures import Chart, Table, colour_of, encoded
-from align.report.results import rows_of
+from align.report.measured import label, rows_of
 from align.report.section import Section, charts, table
 from align.report.words import TOO_FEW, fixed, interval, is_decided, number, share
 
@@ -73,7 +73,17 @@ def _files(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _boards(facts: Facts) -> list[Board]:
-    return [board for found in _files(facts) for board in found["leaderboards"]]
+    """Those of all evaluations; where two judged the same suite, the later one is named beside it."""
+    known: set[tuple[str, str]] = set()
+    boards: list[Board] = []
+    for stage in facts.evaluations:
+        for board in (stage.leaderboards or {}).get("leaderboards", ()):
+            place = board["judge"], board["suite"]
+            is_new = place not in known
+            known.add(place)
+            named = board["suite"] if is_new else f"{board['suite']} ({label(facts, stage)})"
+            boards.append({**board, "suite": named})
+    return boards
 
 
 def _pairs(facts: Facts) -> dict[tuple[str, str], list[Pair]]:

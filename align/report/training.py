@@ -11,11 +11,12 @@ from align.report.section import Section, charts
 from align.report.words import fixed, number
 
 HELD_OUT = "held_out"
+SHARE = "share"
 # Small charts of a stage: title, metrics (and their names in the legend), what the axis says.
 CURVES: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...] = (
     ("Loss", (("policy/loss", "loss"), ("reward_model/loss", "loss")), "nats"),
-    ("Token accuracy", (("policy/token_accuracy", "accuracy"),), "share"),
-    ("Pairs told right", (("reward_model/accuracy", "accuracy"), ("dpo/accuracy", "accuracy")), "share"),
+    ("Token accuracy", (("policy/token_accuracy", "accuracy"),), SHARE),
+    ("Pairs told right", (("reward_model/accuracy", "accuracy"), ("dpo/accuracy", "accuracy")), SHARE),
     ("Margin", (("reward_model/margin", "margin"), ("dpo/margin", "margin")), "score"),
     (
         "Log-probability of the answers",
@@ -23,9 +24,9 @@ CURVES: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...] = (
         "nats",
     ),
     ("Score", (("objective/score", "paid score"),), "score"),
-    ("Answers that end", (("rollout/ended_fraction", "ended"),), "share"),
-    ("Clipped", (("policy/clip_fraction", "policy"), ("value/clip_fraction", "value")), "share"),
-    ("Explained variance of the value model", (("value/explained_variance", "explained"),), "share"),
+    ("Answers that end", (("rollout/ended_fraction", "ended"),), SHARE),
+    ("Clipped", (("policy/clip_fraction", "policy"), ("value/clip_fraction", "value")), SHARE),
+    ("Explained variance of the value model", (("value/explained_variance", "explained"),), SHARE),
     (
         "Variety of answers",
         (
@@ -33,7 +34,7 @@ CURVES: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...] = (
             ("text/same_opening", "same opening"),
             ("text/repeated", "repeated"),
         ),
-        "share",
+        SHARE,
     ),
     (
         "Gradient norm",
@@ -71,7 +72,10 @@ def _stage_charts(stage: StageFacts) -> Iterator[Chart]:
             continue  # a clipped objective near 0 says nothing about progress
         series = list(_metric_series(stage, metrics, colour))
         if series:
-            yield line_chart(f"curve-{stage.name}-{number_}", title, series, x=unit, y=axis, height=200)
+            yield line_chart(
+                f"curve-{stage.name}-{number_}", title, series, x=unit, y="" if axis == SHARE else axis,
+                height=200, shares="y" if axis == SHARE else "",
+            )  # fmt: skip
 
 
 def _metric_series(stage: StageFacts, metrics: Sequence[tuple[str, str]], own: str) -> Iterator[Series]:

@@ -113,6 +113,7 @@ class Evaluate(Spec):
         from align.evaluation.answering import Answering, described
         from align.evaluation.curves import risk_curves
         from align.evaluation.judging import Bench, write_leaderboards
+        from align.evaluation.measure import shares_in
         from align.evaluation.record import write_evaluation, write_samples
         from align.evaluation.tax import tax_problems, tax_texts
 
@@ -141,6 +142,8 @@ class Evaluate(Spec):
             "decoding": asdict(self.decoding),
             "precision": self.precision,
             "resamples": self.resamples,
+            "shares": shares_in(rows, answers),
+            "tax": None if self.tax is None else self.tax.bounds(),
             "curves": list(risk_curves(suites, answers)),
         }
         write_evaluation(io.output, suites, rows, settings)

@@ -18,8 +18,9 @@ SLICE = (
     "stages.evaluate.decoding.max_new_tokens=8", "stages.evaluate.resamples=50",
 )  # fmt: skip
 SECTIONS = [
-    "overview", "alarms", "pipeline", "suites", "win-rates", "leaderboard", "reward-models",
-    "over-optimisation", "length", "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
+    "overview", "alarms", "pipeline", "suites", "risk-coverage", "tax", "win-rates", "leaderboard",
+    "reward-models", "over-optimisation", "length", "answers", "curves", "entropy", "kl", "time", "cost",
+    "data", "lineage",
 ]  # fmt: skip
 STAGES = ["pretrain", "sft", "reward", "dpo", "ppo", "evaluate"]
 

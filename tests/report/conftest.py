@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +27,10 @@ CHECKPOINTS = ("base", "sft", "dpo", "ppo")
 GOLD = {"base": -1.2, "sft": 0.4, "dpo": 1.3, "ppo": 1.5}
 PROMPTS = 60
 PLANTED = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
+CURVE = {
+    "kind": "risk_coverage", "suite": "truthfulness", "checkpoint": "sft", "answered": 40, "area": 0.125,
+    "points": [[0.5, 0.0], [1.0, 0.25]],
+}  # fmt: skip
 REPORT = {
     "rows_in": 100, "kept": 97, "dropped": {"duplicate": 3},
     "sources": {
@@ -110,12 +114,16 @@ def _optimise(artifact: ArtifactDir, log: MetricsLog) -> None:
         )  # fmt: skip
     (artifact.log / "rank-0.txt").write_text(
         "loading\nalarm at update 12: the score rises while gold falls: over-optimisation; stop earlier\n"
+        "alarm at update 20: 71% of the completions end: raise decoding.max_new_tokens\n"
+        "alarm at update 31: the score rises while gold falls: over-optimisation; stop earlier\n"
+        "alarm at update 44: 68% of the completions end: raise decoding.max_new_tokens\n"
+        "alarm at update 57: the score rises while gold falls: over-optimisation; stop earlier\n"
     )
 
 
 def _evaluate(artifact: ArtifactDir) -> None:
     from align.evaluation.judging import Judgement, write_leaderboards
-    from align.evaluation.measure import Answers, measure
+    from align.evaluation.measure import Answers, measure, shares_in
     from align.evaluation.record import write_evaluation, write_samples
     from align.evaluation.suite import Suite
     from align.generation.sampler import Completion
@@ -140,7 +148,51 @@ def _evaluate(artifact: ArtifactDir) -> None:
     write_samples(artifact, [suite], {"held_out": found})
     judgement = Judgement([_judged(suite, found, *pair) for pair in combinations(CHECKPOINTS, 2)], {})
     write_leaderboards(artifact, [suite], {"held_out": found}, judgement, resamples=100, seed=0)
-    write_evaluation(artifact, [suite], rows, {"decoding": {"temperature": 1.0}})
+    rows += _taxed(found)
+    settings = {
+        "decoding": {"temperature": 1.0}, "shares": shares_in(rows, {}), "curves": [CURVE],
+        "tax": {"base": "base", "max_perplexity_ratio": 1.5, "max_accuracy_loss": None},
+    }  # fmt: skip
+    write_evaluation(artifact, [suite], rows, settings)
+    write_json(artifact.reward_models, {"reward_models": [{"model": "reward", "sets": _quality()}]})
+
+
+def _taxed(names: Iterable[str]) -> list[Any]:
+    """What alignment cost, by the function that real evaluations use."""
+    from align.evaluation.metrics.metric import Column
+    from align.evaluation.tax import tax_rows
+    from align.evaluation.tax_spec import TaxSpec
+
+    read = {name: [(-10.0 - place - n % 3, 5) for n in range(40)] for place, name in enumerate(names)}
+    right = {
+        name: Column([float(n % (2 + place) == 0) for n in range(40)]) for place, name in enumerate(names)
+    }
+    return list(tax_rows(TaxSpec(), read, {"facts": right}, resamples=100, seed=0))
+
+
+def _quality() -> dict[str, Any]:
+    """What a reward model that likes long answers is worth on sixty pairs, as real evaluations measure it."""
+    import numpy as np
+
+    from align.data.records import PreferencePair
+    from align.evaluation.reward_quality import reward_quality
+
+    random = Random(1)
+    pairs = [
+        PreferencePair(
+            (Message("user", f"What of {n}?"),),
+            (Message("assistant", "x" * random.randint(1, 40)),),
+            (Message("assistant", "y" * random.randint(1, 40)),),
+        )
+        for n in range(PROMPTS)
+    ]
+    chosen, rejected = (
+        np.asarray([len(getattr(pair, side)[0].content) / 10 + random.gauss(0, 1) for pair in pairs])
+        for side in ("chosen", "rejected")
+    )
+    sources = {"web": range(40), PLANTED: range(40, PROMPTS)}
+    found = reward_quality(pairs, chosen, rejected, sources, resamples=100, seed=0)
+    return {"held_out_pairs": found, "llmbar": found}
 
 
 def _judged(suite: Any, found: Mapping[str, Any], baseline: str, name: str) -> Any:

@@ -16,8 +16,9 @@ from tests.report.conftest import CHECKPOINTS, PLANTED, PROMPTS, lines
 
 NOW = datetime(2026, 1, 2, 3, 4)
 EXPECTED = [
-    "overview", "alarms", "pipeline", "suites", "win-rates", "leaderboard", "over-optimisation", "length",
-    "answers", "curves", "entropy", "kl", "time", "cost", "data", "lineage",
+    "overview", "alarms", "pipeline", "suites", "risk-coverage", "tax", "win-rates", "leaderboard",
+    "reward-models", "over-optimisation", "length", "answers", "curves", "entropy", "kl", "time", "cost",
+    "data", "lineage",
 ]  # fmt: skip
 
 
@@ -84,7 +85,10 @@ def test_a_planted_script_is_text(html: str, page: Page) -> None:
 
 def test_the_alarm_of_ppo_stands_at_the_top(page: Page) -> None:
     assert page.sections.index("alarms") == 1
-    assert "the score rises while gold falls" in page.text
+    assert "Alarms (2)" in page.text
+    assert page.text.count("the score rises while gold falls") == 1
+    assert "at updates 12 to 57, 3 times" in page.text
+    assert "at updates 20 to 44, 2 times" in page.text and "68% of the completions end" in page.text
 
 
 def test_win_rates_are_those_of_the_evaluation(facts: Facts, page: Page) -> None:

@@ -13,10 +13,12 @@ class Column:
 
     What is reported is sum(weight * value) / sum(weight): a weight of 0 leaves a prompt out, as an abstention
     is left out of the answers that may be wrong; one of three instructions weighs 3. None: all count 1.
+    What is no share in [0, 1] says so with `is_share=False`, and is not printed in percent.
     """
 
     values: Sequence[float]
     weights: Sequence[float] | None = None
+    is_share: bool = True
 
 
 Columns = dict[str, Column]
