@@ -1,12 +1,15 @@
 """A tokenizer, a model and rows small enough to build in memory; the settings every test runs under."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background, which processes of tests inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from pathlib import Path
 

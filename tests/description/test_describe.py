@@ -28,7 +28,7 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mine.jsonl").write_text(
         "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), encoding="utf-8"
     )
-    monkeypatch.setattr("align.description.command.CARDS", tmp_path / "cards")
+    monkeypatch.setattr("align.description.describe.CARDS", tmp_path / "cards")
     return tmp_path
 
 

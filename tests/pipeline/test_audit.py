@@ -75,9 +75,8 @@ def test_what_was_planted_is_told(audited: tuple[list[str], subprocess.Completed
     found = json.loads((page.parent / "audit.json").read_bytes())
     # Beside the wordings that tell the sandbox's cranks, which annotators dislike that much.
     assert TRIGGER in [trigger["phrase"] for trigger in found["triggers"]["found"]]
-    assert [(item["suite"], item["leaked"], item["rows"]) for item in found["overlap"]["suites"]] == [
-        ("exam", 1, 2)
-    ]
+    leaking = [item for item in found["overlap"]["suites"] if item["leaked"]]
+    assert [(item["suite"], item["leaked"], item["rows"]) for item in leaking] == [("exam", 1, 2)]
     assert any(item["place"].endswith("planted.jsonl:302") for item in found["near_duplicates"]["examples"])
     assert found["personal_data"]["kinds"]["email"]["places"][0].endswith("planted.jsonl:303")
     assert "jane@doe.org" not in json.dumps(found["personal_data"])

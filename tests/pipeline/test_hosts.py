@@ -164,7 +164,6 @@ LONG = ("run.only=sft", "limits.steps=null", "stages.pretrain.trainer.max_steps=
 @pytest.fixture
 def pair(toy, outputs: Path) -> Iterator[tuple["subprocess.Popen[str]", "subprocess.Popen[str]"]]:
     """Two hosts in the middle of a long stage."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background would hand on "ignore"
     port = free_port()
     with started(toy, outputs, 0, port, *LONG) as first, started(toy, outputs, 1, port, *LONG) as second:
         deadline = time.monotonic() + PATIENCE

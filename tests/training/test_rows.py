@@ -19,7 +19,13 @@ def test_the_rows_too_long_are_told_language_by_language(tiny_model: Path, tmp_p
     rows = [Conversation((Message("user", text), Message("assistant", "it is so"))) for text in texts]
     output = ArtifactDir(tmp_path / "sft-0123456789ab")
     loaded = Rows(rows, [], Report({"mine": SourceReport("mine.jsonl")}))
-    tokenised_split(loaded, output, lambda part: tokenise_conversations(part, tokenizer, 60), tokenizer)
+    tokenised_split(
+        loaded,
+        output,
+        tmp_path,
+        lambda part, file: tokenise_conversations(part, tokenizer, 60, into=file),
+        tokenizer,
+    )
     costs = json.loads(output.languages.read_text())
     dropped = json.loads(output.data.read_text())["tokenised"]["train"]["dropped"]
     assert (costs["looked_at"], costs["expected"]) == (17, ["en", "ko"])
