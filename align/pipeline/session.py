@@ -119,9 +119,7 @@ class Session:
         except BaseException as problem:
             record.write(error=str(problem) or "interrupted")
             if isinstance(problem, USUAL) and record.stages:
-                sys.stderr.writelines(
-                    f"what was built: {page}\n" for page in self._write_report(record.folder)
-                )
+                self._print([f"what was built: {page}" for page in self._write_report(record.folder)])
             raise
         record.write()
 

@@ -96,7 +96,7 @@ def share_axis(values: Iterable[float | None]) -> dict[str, Any]:
     high = min(max(most + room, low + LEAST_SHARES), max(1.0, most))
     low = max(min(low, high - LEAST_SHARES), min(0.0, least))
     edge = 0.02 * (high - low)  # so that a dot at the end is seen whole
-    return {"tickformat": PERCENT, "range": (low - edge, high + edge)}
+    return {"tickformat": PERCENT, "tickangle": 0, "nticks": 6, "range": (low - edge, high + edge)}
 
 
 def line_chart(

@@ -28,7 +28,7 @@ def test_ppo_starts_only_behind_an_open_gate(toy, tmp_path: Path) -> None:
     )
     assert "is required" in line and "1.5" in line and "Traceback" not in refused.stderr
     (page,) = outputs.glob("runs/*/report.html")
-    assert f"what was built: {page}\n" in refused.stderr
+    assert f"what was built: {page}\n" in refused.stdout
     text = page.read_text(encoding="utf-8")
     assert 'id="failure"' in text and "below: ppo did not start" in text
     built = {
