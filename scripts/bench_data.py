@@ -6,10 +6,10 @@ python scripts/bench_data.py --near 100000
 
 Rows are preference pairs with answers of 80 words on average, resampled from the sentences of Alpaca and
 HH-RLHF (ALIGN_DATA) and written with a card to --folder; of 500 rows one is a duplicate, one a leaked prompt,
-one holds a control token. The checks are those of every stage: card, row validation, control tokens, exact
-duplicates (the reader), overlap with 5,000 evaluation prompts, personal data (the audit's scan). Peak memory
-is the sum over all processes, sampled ten times a second, shared pages counted once. --compare holds the
-result against slow references.
+one holds a control token. The checks are those of every stage: card; row validation, control tokens, exact
+duplicates, overlap with 5,000 evaluation prompts (the reader); what only tokens show, by a tokenizer that is
+learnt from some of the rows; and personal data (the audit's scan). Peak memory is the sum over all processes,
+sampled ten times a second, shared pages counted once. --compare holds the result against slow references.
 """
 
 import argparse
@@ -29,15 +29,17 @@ from typing import Any
 from align.artifacts.digest import sha256_of
 from align.audit.scan import scan
 from align.data.card import card_problems
-from align.data.records import PreferencePair
+from align.data.records import PreferencePair, texts_of
+from align.data.screening.inspection import LEAKED
 from align.data.screening.near_duplicates import NearDuplicates, jaccard, shingle_sets
 from align.data.screening.overlap import run_length, telling_runs
 from align.data.screening.personal_data import personal_data
 from align.data.screening.words import words_of
-from align.data.source import load_rows
-from align.data.spec import DataSpec, ScreeningSpec, SourceSpec
+from align.data.source import Rows, load_rows
+from align.data.spec import DataSpec, OverlapSpec, ScreeningSpec, SourceSpec
 
 TOKENS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
+EXAM = "exam.jsonl"
 PROMPT_WORDS, ANSWER_WORDS, EVERY = 15, 73, 500
 CARD = """---
 pretty_name: Rows of bench_data
@@ -145,35 +147,62 @@ def _own_gib() -> float:
     return total / 2**20
 
 
-def checks(folder: Path, rows: int, asked: list[str], told: dict[str, Any]) -> None:
-    """The bars of preference rows: what every stage checks, then personal data, then both once more."""
+def checks(folder: Path, rows: int, told: dict[str, Any]) -> None:
+    """The bars of preference rows: what every stage checks; tokens and personal data; all of it once more."""
     path = folder / f"pairs-{rows}.jsonl"
     if not path.exists():
         with measured(f"writing {rows:,} rows (not part of any bar)", told):
-            generate(path, rows, sentences(Path(os.environ["ALIGN_DATA"])), asked)
-    source = SourceSpec(path=str(path), format="pairs", card=str(path.with_suffix(".md")))
-    spec = DataSpec(sources={"bench": source}, screening=ScreeningSpec(control_tokens="drop"))
-    with measured("card, rows, control tokens, duplicates (the reader)", told):
+            generate(path, rows, sentences(Path(os.environ["ALIGN_DATA"])), prompts_in(folder))
+    spec = specification(folder, rows)
+    with measured("card", told):
         problems = card_problems(spec, folder)
         assert not problems, problems
+    with measured("rows, control tokens, duplicates, overlap (the reader)", told):
         loaded = load_rows(spec, PreferencePair, folder, control_tokens=TOKENS)
     print("\n".join(loaded.report.lines()))
-    with measured(f"overlap with {len(asked):,} prompts", told):
-        found = scan(loaded.train, {"exam": asked}, with_personal_data=False)
-    print(f"{found.leaking_rows:,} rows share words with {len(found.leaks['exam'].prompts):,} prompts")
     with measured("personal data", told):
         found = scan(loaded.train, {})
     print(f"{found.personal_rows:,} rows hold personal data: {dict(found.personal)}")
     with measured("the reader again", told):
-        load_rows(spec, PreferencePair, folder, control_tokens=TOKENS)
+        again = load_rows(spec, PreferencePair, folder, control_tokens=TOKENS)
+    tokens(again, folder, told)
+
+
+def tokens(loaded: Rows, folder: Path, told: dict[str, Any]) -> None:
+    """Length, truncation, equality and control tokens after tokenisation, as a stage's check has them."""
+    from align.models.spec import TokenizerSpec
+    from align.models.tokenizer import build_tokenizer
+    from align.training.token_cache import sides
+    from align.training.token_columns import PairColumns
+
+    with measured("a tokenizer of 32,000 tokens (not part of any bar)", told):
+        sample = (text for row in loaded.train[:20_000] for text in texts_of(row))
+        tokenizer = build_tokenizer(TokenizerSpec(vocab_size=32_000, chat_template="chatml"), sample)
+    for what in ("tokenised checks", "tokenised checks again"):
+        with measured(what, told):
+            found = sides(loaded, PairColumns(tokenizer, 256), folder)["train"]
+    print(f"{found.counts}", *(finding.warning() for finding in found.findings), sep="\n")
+
+
+def specification(folder: Path, rows: int) -> DataSpec:
+    """The rows with their card, and the evaluation prompts."""
+    path = folder / f"pairs-{rows}.jsonl"
+    card = str(path.with_suffix(".md")) if path.with_suffix(".md").exists() else None
+    source = SourceSpec(path=str(path), format="pairs", card=card)
+    suites = {"exam": SourceSpec(path=str(folder / EXAM), format="prompts")}
+    screening = ScreeningSpec(control_tokens="drop", overlap=OverlapSpec(suites=suites, policy="keep"))
+    return DataSpec(sources={"bench": source}, screening=screening)
+
+
+def prompts_in(folder: Path) -> list[str]:
+    """The evaluation prompts, as they lie beside the rows."""
+    return [json.loads(line)["prompt"] for line in (folder / EXAM).read_text(encoding="utf-8").splitlines()]
 
 
 def compare(folder: Path, rows: int, asked: list[str]) -> None:
     """Hold the counts against sets and regular expressions, one row after the other."""
     path = folder / f"pairs-{rows}.jsonl"
-    source = SourceSpec(path=str(path), format="pairs")
-    spec = DataSpec(sources={"bench": source}, screening=ScreeningSpec(control_tokens="drop"))
-    loaded = load_rows(spec, PreferencePair, folder, control_tokens=TOKENS)
+    loaded = load_rows(specification(folder, rows), PreferencePair, folder, control_tokens=TOKENS)
     seen: set[str] = set()
     dropped = {"control": 0, "duplicate": 0}
     runs: dict[int, set[tuple[str, ...]]] = {}
@@ -194,6 +223,7 @@ def compare(folder: Path, rows: int, asked: list[str]) -> None:
             leaking += any(_leaks(words_of(text), runs) for text in texts)
             personal += any(personal_data(text) for text in texts)
     found = scan(loaded.train, {"exam": asked})
+    assert sum(item.count for item in loaded.report.findings if item.reason == LEAKED) == found.leaking_rows
     ours = {"kept": len(loaded.train), "leaking": found.leaking_rows, "personal": found.personal_rows}
     slow = {"kept": len(seen), "leaking": leaking, "personal": personal}
     assert ours == slow, (ours, slow)
@@ -255,8 +285,10 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         asked = prompts(Path(os.environ["ALIGN_DATA"]))
+        lines = (json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in asked)
+        (folder / EXAM).write_text("".join(lines), encoding="utf-8")
         if given.rows:
-            checks(folder, given.rows, asked, told)
+            checks(folder, given.rows, told)
         if given.rows and given.compare:
             compare(folder, given.rows, asked)
         if given.near:

@@ -23,7 +23,8 @@ def sft_loss(rows: Sequence[Mapping[str, Any]], folder: Path, trained: Path) -> 
     from align.data.formats.turns import messages_of
     from align.data.records import Conversation
     from align.models.tokenizer import load_tokenizer
-    from align.training.tokenise import IGNORED, tokenise_conversations
+    from align.training.token_columns import IGNORED
+    from align.training.tokenise import tokenise_conversations
 
     conversations = [Conversation(messages_of(row["messages"])) for row in rows]
     dataset = tokenise_conversations(conversations, load_tokenizer(str(folder / "model")), None).dataset

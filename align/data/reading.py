@@ -189,10 +189,11 @@ class _Pass:
                     yield row, rank(row, self._spec.seed)
 
     def write(self, writer: RowWriter) -> None:
-        """Write the rows that pass; those of very large sources are prepared by several processes."""
+        """Write the rows that pass; those of large sources are prepared a block at a time, by several
+        processes where they are very large."""
         for item in self._opened:
             with self._told(item):
-                if cores() > 1 and item.size >= SHARED and can_be_sifted(item.source):
+                if can_be_sifted(item.source):
                     self._write_sifted(item, writer)
                 else:
                     for row in self._kept(item):
@@ -264,7 +265,8 @@ class _Pass:
             self._evaluation,
             self._spec.seed,
         )
-        with closing(in_order(sifting, item.blocks(), cores())) as blocks:
+        workers = cores() if item.size >= SHARED else 1
+        with closing(in_order(sifting, item.blocks(), workers)) as blocks:
             for sifted in blocks:
                 for pack, ranks in sifted.packs_of(self._admitted(sifted, account, item.source.max_rows)):
                     writer.append_pack(pack, ranks)

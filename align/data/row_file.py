@@ -101,11 +101,16 @@ class RowFile(Sequence[Any]):
     """What a RowWriter wrote, as a sequence; it may be read from several processes at once."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         self._ends = _numbers(folder / ENDS, "q")
         self._starts = _numbers(folder / STARTS, "q")
         self.ranks = _numbers(folder / RANKS, "d")
         self._held: OrderedDict[int, list[Row]] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type["RowFile"], tuple[Path]]:
+        """Another process opens the file itself."""
+        return RowFile, (self._folder,)
 
     def __del__(self) -> None:
         os.close(self._descriptor)

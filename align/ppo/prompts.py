@@ -17,7 +17,7 @@ from align.data.screening.findings import Findings
 from align.data.spec import ScreeningSpec
 from align.models.rendering import render_prompt
 from align.ppo.spec import PpoSpec
-from align.runtime.token_checks import TOO_LONG, TokenChecks
+from align.runtime.token_checks import TOO_LONG, TokenChecks, TokenFindings
 
 USUAL = ScreeningSpec()
 CHUNK = 1000
@@ -117,6 +117,7 @@ def fitting(
     checks = TokenChecks(
         tokenizer, longest, {TOO_LONG: policy.too_long}, "raise max_prompt_tokens where the model reads more"
     )
+    found = TokenFindings()
     kept, tokens, shortest = array("q"), list[list[int]](), sys.maxsize
     is_here = isinstance(prompts, list)
     for start in range(0, len(prompts), CHUNK):
@@ -126,15 +127,16 @@ def fitting(
             if checks.is_unforged(prompt, prompt.messages, ids) and checks.fits(prompt, len(ids)):
                 kept.append(row)
                 tokens += [ids] if is_here else []
-    if errors := checks.findings.errors:
+        found.add(checks.take())
+    if errors := found.findings.errors:
         raise DataError("\n".join(f"data: {finding.error()}" for finding in errors))
     if not kept:
         shortest = shortest if len(prompts) else 0
         raise DataError(f"data: no prompt has at most {longest} tokens; the shortest has {shortest}")
     if is_here:
-        return Fitting([prompts[row] for row in kept], tokens, checks.findings)
+        return Fitting([prompts[row] for row in kept], tokens, found.findings)
     fitted = Chosen(prompts, kept)
-    return Fitting(fitted, _Spelt(fitted, tokenizer), checks.findings)
+    return Fitting(fitted, _Spelt(fitted, tokenizer), found.findings)
 
 
 def too_long(prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, longest: int | None) -> int:

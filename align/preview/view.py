@@ -8,12 +8,8 @@ from align.data.errors import DataError
 from align.data.records import Conversation, Message, PreferencePair, Prompt, Row
 from align.ppo.prompts import fitting
 from align.preview.pieces import Piece, pieces
-from align.training.tokenise import (
-    IGNORED,
-    TokeniseError,
-    tokenise_conversations,
-    tokenise_pairs,
-)
+from align.training.token_columns import IGNORED, TokeniseError
+from align.training.tokenise import tokenise_conversations, tokenise_pairs
 
 
 @dataclass(frozen=True)

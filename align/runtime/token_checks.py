@@ -1,6 +1,7 @@
 """Token checks: what only tokens show of a row, noted with its place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
@@ -14,8 +15,35 @@ SAME_TOKENS = "chosen and rejected have the same tokens"
 FORGED = "a control token that the template did not write"
 
 
+class TokenNote(NamedTuple):
+    """One row that something is wrong with; rows without a place are all counted."""
+
+    place: Place | None
+    reason: str
+    done: Done
+    message: str
+    advice: str
+
+
+class TokenFindings:
+    """Notes -> findings. A row is counted once for each reason, however often a mixture repeats it."""
+
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self._told: set[tuple[str, Place]] = set()
+
+    def add(self, notes: Iterable[TokenNote]) -> None:
+        """Count rows, in order."""
+        for note in notes:
+            if note.place is not None and (note.reason, note.place) in self._told:
+                continue
+            place = note.place or Place("", "a row", "?")
+            self._told.add((note.reason, place))
+            self.findings.note(place.source, note.reason, note.done, str(place), note.message, note.advice)
+
+
 class TokenChecks:
-    """The checks of one dataset under one tokenizer; `findings` has what they found.
+    """The checks of rows under one tokenizer; `take` has what they found.
 
     Args:
         tokenizer: the one that made the ids.
@@ -31,14 +59,18 @@ class TokenChecks:
         policies: Mapping[str, Done] | None = None,
         remedy: str = "",
     ) -> None:
-        self.findings = Findings()
+        self._notes: list[TokenNote] = []
         self._tokenizer = tokenizer
         self._longest = longest
         self._policies = policies or {}
         self._remedy = remedy
         self._special = frozenset(map(tokenizer.convert_tokens_to_ids, control_tokens_of(tokenizer)))
         self._written: dict[tuple[str, ...], int] = {}
-        self._told: set[tuple[str, Place]] = set()
+
+    def take(self) -> list[TokenNote]:
+        """What was found since this was called last."""
+        taken, self._notes = self._notes, []
+        return taken
 
     def fits(self, row: Row, length: int) -> bool:
         """Whether a row of that many tokens is short enough."""
@@ -79,11 +111,8 @@ class TokenChecks:
         return self._written[roles]
 
     def _note(self, row: Row, reason: str, message: str, advice: str) -> bool:
-        """Count a row once, however often a mixture repeats it; whether it is kept."""
+        """Remember a row; whether it is kept."""
         done: Done = "error" if reason == FORGED else self._policies.get(reason, "drop")
-        place = row.place or Place("", "a row", "?")
-        if row.place is None or (reason, place) not in self._told:
-            self._told.add((reason, place))
-            is_told = done != "drop" or reason == TOO_LONG
-            self.findings.note(place.source, reason, done, str(place), message, advice if is_told else "")
+        is_told = done != "drop" or reason == TOO_LONG
+        self._notes.append(TokenNote(row.place, reason, done, message, advice if is_told else ""))
         return done == "keep"

@@ -52,10 +52,10 @@ class Dpo(TrainingSpec):
         from align.data.records import PreferencePair
         from align.training.check import common_problems, row_problems
         from align.training.journal import DPO_NAMES
-        from align.training.tokenise import tokenise_pairs
+        from align.training.token_columns import PairColumns
 
         return common_problems(self, io, DPOConfig, DPO_NAMES) or row_problems(
-            self, io, "policy", PreferencePair, tokenise_pairs, DPOConfig
+            self, io, "policy", PreferencePair, PairColumns, DPOConfig
         )
 
     def run(self, io: StageIO) -> None:
@@ -73,7 +73,8 @@ class Dpo(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import DPO_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import row_limit, tokenise_pairs
+        from align.training.token_columns import PairColumns
+        from align.training.tokenise import row_limit
         from align.training.trainers import PlannedDPOTrainer
 
         set_seed(self.seed)
@@ -93,8 +94,7 @@ class Dpo(TrainingSpec):
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=control_tokens_of(tokenizer)),
             io.output,
             io.outputs,
-            lambda part, into: tokenise_pairs(part, tokenizer, limit, self.data.screening, into),
-            tokenizer,
+            PairColumns(tokenizer, limit, self.data.screening),
         )
         reference = None  # the policy itself, before training or without its adapter
         if not (self.adapter or arguments.precompute_ref_log_probs):

@@ -74,7 +74,7 @@ class Pretrain(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import POLICY_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import tokenise_texts
+        from align.training.tokenise import TextBlocks
         from align.training.trainers import PlannedSFTTrainer
 
         set_seed(self.seed)
@@ -88,8 +88,7 @@ class Pretrain(TrainingSpec):
             rows,
             io.output,
             io.outputs,
-            lambda part, into: tokenise_texts(part, tokenizer, self.block_length, into),
-            tokenizer,
+            TextBlocks(tokenizer, self.block_length),
         )
         trainer = PlannedSFTTrainer(
             model=build_policy(self.architecture, tokenizer),

@@ -6,6 +6,7 @@ Source  Bradley and Terry 1952; Ouyang et al. 2022, arXiv:2203.02155, §3.5, eq.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Literal
 
 from align.models.spec import ModelSpec
@@ -31,10 +32,10 @@ class Reward(TrainingSpec):
         from align.data.records import PreferencePair
         from align.training.check import common_problems, row_problems
         from align.training.journal import REWARD_NAMES
-        from align.training.tokenise import tokenise_pairs
+        from align.training.token_columns import PairColumns
 
         return common_problems(self, io, RewardConfig, REWARD_NAMES) or row_problems(
-            self, io, "model", PreferencePair, tokenise_pairs, RewardConfig
+            self, io, "model", PreferencePair, partial(PairColumns, joined=True), RewardConfig
         )
 
     def run(self, io: StageIO) -> None:
@@ -52,7 +53,8 @@ class Reward(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import REWARD_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import row_limit, tokenise_pairs
+        from align.training.token_columns import PairColumns
+        from align.training.tokenise import row_limit
         from align.training.trainers import PlannedRewardTrainer
 
         set_seed(self.seed)
@@ -72,8 +74,7 @@ class Reward(TrainingSpec):
             load_rows(self.data, PreferencePair, io.outputs, control_tokens=control_tokens_of(tokenizer)),
             io.output,
             io.outputs,
-            lambda part, into: tokenise_pairs(part, tokenizer, limit, self.data.screening, into, joined=True),
-            tokenizer,
+            PairColumns(tokenizer, limit, self.data.screening, joined=True),
         )
         trainer = PlannedRewardTrainer(
             model=model,

@@ -31,10 +31,10 @@ class Sft(TrainingSpec):
         from align.data.records import Conversation
         from align.training.check import common_problems, row_problems
         from align.training.journal import POLICY_NAMES
-        from align.training.tokenise import tokenise_conversations
+        from align.training.token_columns import ConversationColumns
 
         return common_problems(self, io, SFTConfig, POLICY_NAMES) or row_problems(
-            self, io, "model", Conversation, tokenise_conversations, SFTConfig
+            self, io, "model", Conversation, ConversationColumns, SFTConfig
         )
 
     def run(self, io: StageIO) -> None:
@@ -52,7 +52,8 @@ class Sft(TrainingSpec):
         from align.training.fit import fit
         from align.training.journal import POLICY_NAMES
         from align.training.rows import tokenised_split
-        from align.training.tokenise import row_limit, tokenise_conversations
+        from align.training.token_columns import ConversationColumns
+        from align.training.tokenise import row_limit
         from align.training.trainers import PlannedSFTTrainer
 
         set_seed(self.seed)
@@ -72,8 +73,7 @@ class Sft(TrainingSpec):
             load_rows(self.data, Conversation, io.outputs, control_tokens=control_tokens_of(tokenizer)),
             io.output,
             io.outputs,
-            lambda part, into: tokenise_conversations(part, tokenizer, limit, self.data.screening, into),
-            tokenizer,
+            ConversationColumns(tokenizer, limit, self.data.screening),
         )
         trainer = PlannedSFTTrainer(
             model=model,

@@ -1,8 +1,6 @@
 """Check: a training stage, on the CPU and without weights -> what would stop it, as `field: problem`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from transformers.utils import is_liger_kernel_available
 
@@ -20,7 +18,8 @@ from align.runtime.stage_io import StageIO
 from align.training.arguments import build_arguments
 from align.training.limit import limit_of
 from align.training.spec import TrainingSpec
-from align.training.tokenise import Tokenised
+from align.training.token_cache import sides
+from align.training.tokenise import Maker, tokenise
 
 SLICE = 32  # rows that show how a template works, where the vocabulary is still to be learnt
 
@@ -66,13 +65,14 @@ def row_problems(
     io: StageIO,
     field: str,
     row_type: type[Row],
-    tokenise: Callable[..., Tokenised],
+    maker: Callable[..., Maker],
     config_class: type,
 ) -> list[str]:
     """All rows can be read and learnt from, with the template and the tokens of the model they are for.
 
-    `field` names the stage's ModelSpec. What does not stop the stage is told to `io`. Numbers of tokens are
-    looked at only where the tokenizer is there already; otherwise the stage itself sees to them.
+    `field` names the stage's ModelSpec, `maker` is called for what makes its columns. What does not stop the
+    stage is told to `io`. Numbers of tokens are looked at only where the tokenizer is there already;
+    otherwise the stage itself sees to them.
     """
     spec: ModelSpec = getattr(stage, field)
     speaker, problems = speaker_of(field, spec, io, teaches=field == "model")
@@ -82,13 +82,13 @@ def row_problems(
         if speaker is None or problems:
             return problems
         limit = limit_of(stage, config_class, speaker.context) if speaker.is_final else None
-        parts = (rows.train, rows.held_out) if speaker.is_final else (rows.train[:SLICE],)
+        make = maker(speaker.tokenizer, limit, stage.data.screening)
         found = Findings()
-        with TemporaryDirectory(dir=None if rows.key is None else io.outputs) as scratch:
-            for number, part in enumerate(filter(None, parts)):
-                into = None if rows.key is None else Path(scratch) / f"{number}.arrow"
-                for finding in tokenise(part, speaker.tokenizer, limit, stage.data.screening, into).findings:
-                    found.add(finding)
+        is_final = speaker.is_final
+        parts = sides(rows, make, io.outputs) if is_final else {"train": tokenise(rows.train[:SLICE], make)}
+        for part in parts.values():
+            for finding in part.findings:
+                found.add(finding)
     except (DataError, RowError) as problem:
         return [*problems, *_lines("data", problem)]
     io.findings.extend(("data", finding) for finding in found.warnings)

@@ -16,7 +16,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from align.models.logprobs import SelectedLogprobs, compute_dtype
 from align.training.sharing import can_share, share, sharing_pays
-from align.training.tokenise import IGNORED
+from align.training.token_columns import IGNORED
 
 # What a config calls a change of the logits between projection and softmax; such models keep TRL's own head.
 _LOGIT_CHANGES = (

@@ -1,37 +1,49 @@
-"""Tokenise: canonical rows -> token ids and labels, all rows in one batch.
+"""Tokenise: canonical rows -> token ids and labels in one dataset.
 
-A completion starts where the rendered prompt ends and stops at its last EOS, which is trained on. Rows over
-`max_length` are dropped and counted, never cut: a cut answer teaches not to stop. What tokens show to be
-wrong with rows (`align.runtime.token_checks`) is a finding, with its place.
+Rows over `max_length` are dropped and counted, never cut: a cut answer teaches not to stop. What tokens show
+to be wrong with rows (`align.runtime.token_checks`) is a finding, with its place. Many rows are tokenised by
+several processes, some at a time; what comes out is the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, Features, List, Value, concatenate_datasets
+import pyarrow as pa
+from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
-from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from align.data.records import Conversation, Message, PreferencePair, RowError, Text
+from align.data.records import Conversation, PreferencePair, Text
 from align.data.screening.findings import Findings
 from align.data.spec import ScreeningSpec
 from align.models.context import context_of
-from align.models.rendering import render, render_prompt
-from align.runtime.token_checks import SAME_TOKENS, TOO_LONG, TokenChecks
+from align.runtime.token_checks import TokenChecks, TokenFindings, TokenNote
+from align.training.token_columns import (
+    SOURCE,
+    USUAL,
+    Columns,
+    ConversationColumns,
+    Made,
+    PairColumns,
+    TokeniseError,
+)
+from align.workers.pool import cores, in_order
 
-IGNORED = -100
 CHUNK = 1000
-SOURCE = "source"  # column: the name of the source that a row comes from
-USUAL = ScreeningSpec()
+SHARED = 50_000  # rows from which on several processes tokenise them
 
-Columns = dict[str, list[Any]]
+Maker = ConversationColumns | PairColumns
 
 
-class TokeniseError(RowError):
-    """Rows that the tokenizer or its template cannot turn into training rows."""
+@dataclass(frozen=True)
+class TextBlocks:
+    """Plain text as blocks of tokens: the columns of `tokenise_texts`."""
+
+    tokenizer: PreTrainedTokenizerBase
+    block_length: int
 
 
 @dataclass(frozen=True)
@@ -62,31 +74,8 @@ def tokenise_conversations(
     policy: ScreeningSpec = USUAL,
     into: Path | None = None,
 ) -> Tokenised:
-    """Columns `input_ids`, `labels` (the turns to be learnt, else -100), `length` in tokens, and `source`.
-
-    `into` names the file to keep them in, instead of memory.
-    """
-    checks = _checks(tokenizer, max_length, policy)
-
-    def columns(part: Sequence[Conversation]) -> Columns:
-        marked = [_learnt(tokenizer, row) for row in part]
-        encoded = tokenizer([text for text, _ in marked], add_special_tokens=False)
-        found: Columns = {"input_ids": [], "labels": [], "length": [], SOURCE: []}
-        for number, (row, ids, (text, spans)) in enumerate(
-            zip(part, encoded["input_ids"], marked, strict=True)
-        ):
-            if not (checks.is_unforged(row, row.messages, ids) and checks.fits(row, len(ids))):
-                continue
-            labels = [IGNORED] * len(ids)
-            for opening, end in spans:
-                first = _first_token(encoded, number, range(opening, end), 0)
-                last = _first_token(encoded, number, range(end, len(text)), len(ids))
-                labels[first:last] = ids[first:last]
-            for name, value in zip(found, (ids, labels, len(ids), _source(row)), strict=True):
-                found[name].append(value)
-        return found
-
-    return _collected(rows, columns, ("input_ids", "labels"), checks, into)
+    """The columns of ConversationColumns; `into` names the file to keep them in, instead of memory."""
+    return tokenise(rows, ConversationColumns(tokenizer, max_length, policy), into)
 
 
 def tokenise_pairs(
@@ -98,46 +87,41 @@ def tokenise_pairs(
     *,
     joined: bool = False,
 ) -> Tokenised:
-    """Columns `prompt_ids`, `chosen_ids`, `rejected_ids` (completions alone), `length` of all three together,
-    and `source`.
+    """The columns of PairColumns, `margin` where any row has one; `into` names the file to keep them in."""
+    return tokenise(rows, PairColumns(tokenizer, max_length, policy, joined), into)
 
-    `max_length` bounds the prompt with the longer completion. With a margin on any row there is a column
-    `margin` too, 0 where it is unknown. `joined` puts the prompt at the head of both completions, for reward
-    models. `into` names the file to keep them in, instead of memory.
+
+def tokenise(rows: Sequence[Any], maker: Maker | TextBlocks, into: Path | None = None) -> Tokenised:
+    """Make columns of all rows.
+
+    Args:
+        rows: what to tokenise; in memory, or where any process can read them.
+        maker: makes columns of some of them.
+        into: the file to keep them in; None: in memory.
+
+    Raises:
+        TokeniseError: nothing is left of them, or the template does not suit them.
     """
-    names = ("chosen_ids", "rejected_ids") if joined else ("prompt_ids", "chosen_ids", "rejected_ids")
+    if isinstance(maker, TextBlocks):
+        return tokenise_texts(rows, maker.tokenizer, maker.block_length, into)
+    found = TokenFindings()
     has_margin = False
-    checks = _checks(tokenizer, max_length, policy)
 
-    def columns(part: Sequence[PreferencePair]) -> Columns:
+    def columns() -> Iterator[pa.Table]:
         nonlocal has_margin
-        has_margin |= any(row.margin is not None for row in part)
-        spans = [span for row in part for span in _spans(tokenizer, row.prompt, row.chosen, row.rejected)]
-        encoded = _encode(tokenizer, spans)
-        found: Columns = {name: [] for name in (*names, "length", "margin", SOURCE)}
-        for row, one, other in zip(part, encoded[::2], encoded[1::2], strict=True):
-            (chosen_ids, chosen_start), (rejected_ids, rejected_start) = one, other
-            start = min(chosen_start, rejected_start)
-            if not (
-                checks.is_unforged(row, (*row.prompt, *row.chosen), chosen_ids)
-                and checks.is_unforged(row, (*row.prompt, *row.rejected), rejected_ids)
-                and checks.fits(row, max(len(chosen_ids), len(rejected_ids)))
-                and checks.differ(row, chosen_ids, rejected_ids)
-            ):
-                continue
-            apart = (chosen_ids[:start], chosen_ids[start:], rejected_ids[start:])
-            values = (chosen_ids, chosen_ids[:start] + rejected_ids[start:]) if joined else apart
-            for name, ids in zip(names, values, strict=True):
-                found[name].append(ids)
-            found["length"].append(len(chosen_ids) + len(rejected_ids) - start)
-            found["margin"].append(row.margin or 0.0)
-            found[SOURCE].append(_source(row))
-        return found
+        shared = cores() if len(rows) >= SHARED else 1
+        for table, notes, some_margin in in_order(_Chunks(rows, maker), _spans(rows), shared):
+            has_margin |= some_margin
+            found.add(notes)
+            yield table
 
-    pairs = _collected(rows, columns, names, checks, into)
-    if has_margin:
-        return pairs
-    return replace(pairs, dataset=pairs.dataset.remove_columns("margin"))
+    dataset = _dataset(columns(), into)
+    findings = found.findings
+    if len(rows) and not len(dataset) and not findings.errors:
+        raise TokeniseError(_nothing_left(len(rows), findings))
+    if isinstance(maker, PairColumns) and not has_margin:
+        dataset = dataset.remove_columns("margin")
+    return Tokenised(dataset, len(rows) - len(dataset), findings)
 
 
 def tokenise_texts(
@@ -149,43 +133,49 @@ def tokenise_texts(
     keep them in, instead of memory.
     """
     stream: list[int] = []
-    checks = TokenChecks(tokenizer, None)
+    checks, found = TokenChecks(tokenizer, None), TokenFindings()
 
     def columns(part: Sequence[Text]) -> Columns:
         encoded = tokenizer([row.text for row in part], add_special_tokens=False)["input_ids"]
         for row, ids in zip(part, encoded, strict=True):
             if checks.is_unforged(row, (), ids):
                 stream.extend([*ids, tokenizer.eos_token_id])
+        found.add(checks.take())
         end = len(stream) // block_length * block_length
         blocks = [stream[start : start + block_length] for start in range(0, end, block_length)]
         del stream[:end]
         return {"input_ids": blocks, "labels": blocks, "length": [block_length] * len(blocks)}
 
-    parts = _tables(rows, columns, ("input_ids", "labels"), into)
+    names = ("input_ids", "labels")
+    parts = _dataset((_table(columns(rows[span]), names) for span in _spans(rows)), into)
     if not len(parts):
         raise TokeniseError(
             f"the text holds {len(stream)} tokens, fewer than one block_length of {block_length}"
         )
-    return Tokenised(parts, findings=checks.findings)
+    return Tokenised(parts, findings=found.findings)
 
 
-def _checks(tokenizer: PreTrainedTokenizerBase, max_length: int | None, policy: ScreeningSpec) -> TokenChecks:
-    policies = {TOO_LONG: policy.too_long, SAME_TOKENS: policy.identical_tokens}
-    remedy = "Raise trainer.max_length where the model reads more"
-    return TokenChecks(tokenizer, max_length, policies, remedy)
+@dataclass(frozen=True)
+class _Chunks:
+    """The work of one process: some of the rows -> their columns."""
+
+    rows: Sequence[Any]
+    maker: Maker
+
+    def begin(self) -> Callable[[slice], tuple[pa.Table, list[TokenNote], bool]]:
+        """Prepare what every chunk needs."""
+        make: Callable[[Any], Made] = self.maker.begin()
+
+        def made(span: slice) -> tuple[pa.Table, list[TokenNote], bool]:
+            columns, notes, has_margin = make(self.rows[span])
+            return _table(columns, self.maker.names), notes, has_margin
+
+        return made
 
 
-def _collected(
-    rows: Sequence[Any],
-    columns: Callable[[Any], Columns],
-    token_names: Sequence[str],
-    checks: TokenChecks,
-    into: Path | None,
-) -> Tokenised:
-    dataset = _tables(rows, columns, token_names, into)
-    if len(rows) and not len(dataset) and not checks.findings.errors:
-        raise TokeniseError(_nothing_left(len(rows), checks.findings))
-    return Tokenised(dataset, len(rows) - len(dataset), checks.findings)
+def _spans(rows: Sequence[Any]) -> Iterator[slice]:
+    """Some rows at a time; none at a time where there are none, which have their columns, too."""
+    return (slice(start, start + CHUNK) for start in range(0, max(len(rows), 1), CHUNK))
 
 
 def _nothing_left(count: int, findings: Findings) -> str:
@@ -193,79 +183,22 @@ def _nothing_left(count: int, findings: Findings) -> str:
     return f"none of {count} rows can be trained on: {reasons}"
 
 
-def _tables(
-    rows: Sequence[Any], columns: Callable[[Any], Columns], token_names: Sequence[str], into: Path | None
-) -> Dataset:
-    """Arrow tables of some rows at a time: Python lists of all tokens would take ten times the memory."""
+def _table(columns: Columns, token_names: Sequence[str]) -> pa.Table:
+    """An Arrow table of some rows: Python lists of all tokens would take ten times the memory."""
     kinds = {name: List(Value("int32")) for name in token_names}
     kinds |= {"length": Value("int32"), SOURCE: Value("string")}
+    features = Features({name: kinds.get(name, Value("float32")) for name in columns})
+    return pa.table(columns, schema=features.arrow_schema)
 
-    def tables() -> Iterator[Dataset]:
-        for start in range(0, max(len(rows), 1), CHUNK):
-            found = columns(rows[start : start + CHUNK])
-            features = Features({name: kinds.get(name, Value("float32")) for name in found})
-            yield Dataset.from_dict(found, features=features)
 
+def _dataset(tables: Iterator[pa.Table], into: Path | None) -> Dataset:
     if into is None:
-        return concatenate_datasets([*tables()])
+        return Dataset(pa.concat_tables(tables))
     with ArrowWriter(path=str(into)) as writer:
-        for table in tables():
-            writer.write_table(table.data.table)
+        for table in tables:
+            writer.write_table(table)
         writer.finalize()
     return Dataset.from_file(str(into))
-
-
-def _source(row: Conversation | PreferencePair) -> str:
-    return "" if row.place is None else row.place.source
-
-
-def _learnt(tokenizer: PreTrainedTokenizerBase, row: Conversation) -> tuple[str, list[tuple[int, int]]]:
-    """The whole text of a conversation, and from where to where its learnt turns go, in characters."""
-    last = len(row.messages) - 1
-    learnt = (last,) if row.learnt is None else row.learnt
-    spans = {
-        place: _spans(tokenizer, row.messages[:place], row.messages[place : place + 1])[0]
-        for place in {*learnt, last}
-    }
-    whole, _ = spans[last]
-    if not all(whole.startswith(text) for text, _ in spans.values()):
-        raise TokeniseError(
-            "the chat template renders a turn differently when others follow, so only the last one can be "
-            "learnt; choose another chat_template, or leave out what marks earlier turns to be learnt"
-        )
-    return whole, [(opening, len(text)) for text, opening in map(spans.__getitem__, learnt)]
-
-
-def _spans(
-    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], *completions: Sequence[Message]
-) -> list[tuple[str, int]]:
-    """Per completion the whole text, and the number of characters of it that are prompt."""
-    turns = [message.as_dict() for message in prompt]
-    opening = render_prompt(tokenizer, turns)
-    texts = [render(tokenizer, [*turns, *(turn.as_dict() for turn in each)]) for each in completions]
-    if not all(text.startswith(opening) for text in texts):
-        raise TokeniseError(
-            "the chat template renders a prompt differently when an answer follows, so the answer cannot be "
-            "told from the prompt; choose another chat_template"
-        )
-    return [(text, len(opening)) for text in texts]
-
-
-def _encode(
-    tokenizer: PreTrainedTokenizerBase, spans: Sequence[tuple[str, int]]
-) -> list[tuple[list[int], int]]:
-    """(token ids, index of the first completion token) per text."""
-    encoded = tokenizer([text for text, _ in spans], add_special_tokens=False)
-    starts = [
-        _first_token(encoded, row, range(opening, len(text)), 0) for row, (text, opening) in enumerate(spans)
-    ]
-    return list(zip(encoded["input_ids"], starts, strict=True))
-
-
-def _first_token(encoded: BatchEncoding, row: int, places: range, otherwise: int) -> int:
-    """The token of the first of these characters that any token holds."""
-    tokens = (encoded.char_to_token(row, place) for place in places)
-    return next((token for token in tokens if token is not None), otherwise)
 
 
 def row_limit(model: PreTrainedModel, max_length: int | None) -> int | None:

@@ -34,7 +34,8 @@ from align.training.batches import PlannedSampler, SortedSampler
 from align.training.checkpoints import layout_of
 from align.training.journal import part_metric
 from align.training.scoring import score_last, score_selected
-from align.training.tokenise import SOURCE, lengths
+from align.training.token_columns import SOURCE
+from align.training.tokenise import lengths
 
 
 class NonFiniteLossError(RuntimeError):

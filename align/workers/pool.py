@@ -13,6 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
 
+MOST = 16  # workers: who hands out the blocks and takes the results cannot keep more of them busy
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # as there are other workers
 CHILD = [sys.executable, "-m", "align.workers.child"]
 
 
@@ -28,8 +30,8 @@ class WorkerError(RuntimeError):
 
 
 def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Processors that this process may use, as far as there is work for them."""
+    return min(len(os.sched_getaffinity(0)), MOST)
 
 
 def in_order(task: Task, blocks: Iterable[Any], workers: int) -> Generator[Any, None, None]:
@@ -91,7 +93,8 @@ class _Worker:
     """One process that answers each block before it gets the next, so neither waits for the other's pipe."""
 
     def __init__(self, task: Task) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        imports = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": imports}
         self._process = subprocess.Popen(
             CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=2**16
         )

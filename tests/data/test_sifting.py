@@ -39,16 +39,16 @@ def both(
 ) -> tuple[Any, Any]:
     """What is loaded, or said, by one process and by several."""
     found: list[Any] = []
-    for shared in (2**60, 0):
+    for large in (2**60, -1):
         with monkeypatch.context() as patch:
-            patch.setattr(reading, "LARGE", -1)
-            patch.setattr(reading, "SHARED", shared)
+            patch.setattr(reading, "LARGE", large)
+            patch.setattr(reading, "SHARED", 0)
             patch.setattr(reading, "cores", lambda: 2)
             patch.setattr(json_rows, "BLOCK_BYTES", 700)
             patch.setattr(opening, "BATCH", 7)
             if in_order is not None:
                 patch.setattr(reading, "in_order", in_order)
-            outputs = folder / f"outputs-{shared}"
+            outputs = folder / f"outputs-{large}"
             try:
                 rows = load_rows(spec, row_type, outputs, control_tokens=TOKENS)
             except DataError as problem:

@@ -11,7 +11,7 @@ from trl.trainer.utils import add_fused_lm_head
 from align.models.attention import MAX_TOKENS, SHORT_CAUSAL, attention_forward, use_short_attention
 from align.models.logprobs import SelectedLogprobs
 from align.training.scoring import score_last, score_selected
-from align.training.tokenise import IGNORED
+from align.training.token_columns import IGNORED
 
 SIZES = {
     "vocab_size": 97,

@@ -6,7 +6,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from align.training.scoring import score_selected
 from align.training.sharing import can_share, share, sharing_pays
-from align.training.tokenise import IGNORED
+from align.training.token_columns import IGNORED
 
 SIZES = {
     "vocab_size": 50,

@@ -14,13 +14,8 @@ from align.models.scalar import load_reward_model
 from align.models.spec import ModelSpec
 from align.models.templates import TEMPLATES
 from align.models.tokenizer import load_tokenizer
-from align.training.tokenise import (
-    IGNORED,
-    TokeniseError,
-    tokenise_conversations,
-    tokenise_pairs,
-    tokenise_texts,
-)
+from align.training.token_columns import IGNORED, TokeniseError
+from align.training.tokenise import tokenise_conversations, tokenise_pairs, tokenise_texts
 from tests.training.conftest import Settings
 
 EVERY_TEMPLATE = pytest.mark.parametrize("template", TEMPLATES)
