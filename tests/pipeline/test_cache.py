@@ -53,14 +53,14 @@ def test_a_second_run_is_cached_quick_and_starts_no_process(toy, outputs: Path) 
     assert Path(lines[-1]) == Path(lines[-2]) / "report.html"
 
 
-def test_data_that_nobody_vouches_for_is_told_at_the_end_and_in_the_lineage(toy, finished: Path) -> None:
-    told = [line for line in toy.run(finished, "run.name=again").stdout.splitlines() if "WARNING" in line]
+def test_data_that_nobody_vouches_for_is_told_at_the_end_and_in_the_lineage(toy, outputs: Path) -> None:
+    told = [line for line in toy.run(outputs, "run.name=again").stdout.splitlines() if "WARNING" in line]
     assert [line.partition(": WARNING: toy: no data card")[0] for line in told] == ["pretrain", "sft", "dpo"]
-    lineage = json.loads((finished / "runs" / "chain" / "dpo" / "lineage.json").read_text())
+    lineage = json.loads((outputs / "runs" / "chain" / "dpo" / "lineage.json").read_text())
     assert lineage["data"]["loaded"]["sources"]["toy"]["card_check"] == "no card"
-    log = (finished / "runs" / "chain" / "dpo" / "log" / "rank-0.txt").read_text()
+    log = (outputs / "runs" / "chain" / "dpo" / "log" / "rank-0.txt").read_text()
     assert "WARNING: toy: no data card" in log
-    costs = json.loads((finished / "runs" / "chain" / "dpo" / "languages.json").read_text())["languages"]
+    costs = json.loads((outputs / "runs" / "chain" / "dpo" / "languages.json").read_text())["languages"]
     assert list(costs) == ["en"] and f"language en: {costs['en']['rows']} rows looked at" in log
 
 
