@@ -16,6 +16,7 @@ from typing import Any, Protocol
 MOST = 16  # workers: who hands out the blocks and takes the results cannot keep more of them busy
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # as there are other workers
 CHILD = [sys.executable, "-m", "align.workers.child"]
+_NOTHING = object()  # in place of a block
 
 
 class Task(Protocol):
@@ -79,14 +80,12 @@ class _Block:
 
     def __init__(self, blocks: Iterator[Any]) -> None:
         self.problem: Exception | None = None
-        self.is_there = False
+        self.value: Any = _NOTHING
         try:
-            self.value = next(blocks)
-            self.is_there = True
-        except StopIteration:
-            pass
+            self.value = next(blocks, _NOTHING)
         except Exception as problem:
             self.problem = problem
+        self.is_there = self.value is not _NOTHING
 
 
 class _Worker:
