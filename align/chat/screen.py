@@ -1,34 +1,21 @@
 """Screen: answers as they grow -> columns that are redrawn on a terminal, plain lines anywhere else."""
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from align.pipeline.redrawn import Redrawn
 
-class Screen:
+
+class Screen(Redrawn):
     """One round of answers, a column per model. Models' text is never read as markup."""
 
     def __init__(self, names: Sequence[str], console: Console) -> None:
-        self._console = console
+        super().__init__(console)
         self._texts = dict.fromkeys(range(len(names)), "")
         self._names = names
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def show(self, place: int, text: str) -> None:
         """The answer of one model so far."""

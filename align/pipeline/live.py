@@ -6,15 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from align.artifacts.metrics import TOTAL_STEPS
+from align.pipeline.redrawn import Redrawn
 
 PLAIN_EVERY_SECONDS = 30
 TAIL_BYTES = 4096
@@ -38,27 +37,15 @@ class Progress:
     seconds_left: float | None = None
 
 
-class Board:
+class Board(Redrawn):
     """The lines of one run. `close` before printing anything else."""
 
     def __init__(self, stages: Sequence[str], console: Console) -> None:
-        self._console = console
+        super().__init__(console)
         self._width = max((len(name) for name in stages), default=0)
         self._done: list[Text] = []
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = self._told = 0.0
         self._to_come: dict[str, float | None] = {}
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def start(self, name: str) -> None:
         """A stage begins: its seconds count from here."""
