@@ -169,7 +169,7 @@ def ppo(job: Job) -> tuple[Any, Any]:
 
 def data(job: Job, name: str, row_format: str) -> Job:
     file = {"path": f"{job['folder']}/{name}.jsonl", "format": row_format}
-    return {"sources": {name: file}, "screening": {"duplicates": False}}
+    return {"sources": {name: file}, "screening": {"duplicates": "keep"}}
 
 
 def stage_of(job: Job, given: Job) -> tuple[Any, Any]:

@@ -165,7 +165,7 @@ def with_align(job: Job) -> Job:
     given = {
         **{"policy": {"path": str(folder / "policy")}, "value": {"path": reward}},
         **{"rewards": {"model": {"source": source}}, "shaping": {"missing_eos": {"mode": "none"}}},
-        **{"data": {"sources": {"prompts": prompts}, "screening": {"duplicates": False}}},
+        **{"data": {"sources": {"prompts": prompts}, "screening": {"duplicates": "keep"}}},
         **{"precision": precision, "seed": 0, "batch_size": job["rollouts"], "updates": job["updates"] + 1},
         **{name: job[name] for name in ("epochs", "minibatches")},
         **{"decoding": {"temperature": 1, "max_new_tokens": job["response_length"]}},

@@ -208,7 +208,7 @@ def run_stage(
     row_format = "messages" if kind == "sft" else "pairs"
     file = SourceSpec(path=str(folder / "data" / "train.jsonl"), format=row_format)
     stage = stage_class(
-        data=DataSpec(sources={"rows": file}, screening=ScreeningSpec(duplicates=False)),
+        data=DataSpec(sources={"rows": file}, screening=ScreeningSpec(duplicates="keep")),
         precision=precision,
         batch_size=BATCH_SIZE,
         seed=seed,

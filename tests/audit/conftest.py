@@ -36,6 +36,6 @@ def sandbox_pairs(seed: int, count: int, folder: Path) -> Completions:
     write_sandbox(folder, seed=seed, pairs=count, documents=1, demonstrations=1, prompts=10)
     spec = DataSpec(
         sources={"sandbox": SourceSpec(path=str(folder / "pairs.jsonl"), format="pairs")},
-        screening=ScreeningSpec(duplicates=False),
+        screening=ScreeningSpec(duplicates="keep"),
     )
     return Completions.of(load_rows(spec, PreferencePair, folder).train)
