@@ -76,15 +76,6 @@ def shares_in(rows: Sequence[Row], answers: Mapping[str, Mapping[str, Answers]])
     return [metric for metric in metrics if declared.get(metric, is_share(metric))]
 
 
-def mean_rows(
-    checkpoint: str, suite: str, values: Mapping[str, Sequence[float]], *, resamples: int, seed: int
-) -> Iterator[Row]:
-    """Rows of one checkpoint from values per observation: metric -> (N,)."""
-    intervals = mean_intervals(np.column_stack(list(values.values())), resamples=resamples, seed=seed)
-    for metric, found in zip(values, intervals, strict=True):
-        yield _row(checkpoint, suite, metric, found)
-
-
 def _values(
     name: str, answers: Mapping[str, Answers], compare: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, Floats]]:

@@ -8,8 +8,7 @@ from typing import Any
 from align.data.records import PreferencePair
 from align.data.source import load_rows
 from align.data.spec import DataSpec
-from align.evaluation.agreement import agreement, score_pairs
-from align.evaluation.measure import mean_rows
+from align.evaluation.agreement import agreement_rows, score_pairs
 from align.evaluation.reward_quality import reward_quality
 from align.evaluation.rows import Row
 from align.rewards.learned import LearnedReward
@@ -49,10 +48,8 @@ def measured_models(
         measured = {}
         for label, given in sets.items():
             chosen, rejected = score_pairs(model, given.pairs)
-            values = agreement(chosen, rejected)
-            rows += mean_rows(name, label, values, resamples=resamples, seed=seed)
-            measured[label] = reward_quality(
-                given.pairs, chosen, rejected, given.sources, resamples=resamples, seed=seed
-            )
+            sampling = {"resamples": resamples, "seed": seed}
+            rows += agreement_rows(name, label, given.pairs, chosen, rejected, **sampling)
+            measured[label] = reward_quality(given.pairs, chosen, rejected, given.sources, **sampling)
         content.append({"model": name, "sets": measured})
     return rows, {"reward_models": content}

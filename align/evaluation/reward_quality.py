@@ -14,8 +14,8 @@ from scipy.special import expit, log_expit
 from scipy.stats import spearmanr
 
 from align.data.records import PreferencePair
-from align.evaluation.judged import prompt_name
-from align.evaluation.statistics import Floats, mean_intervals
+from align.evaluation.agreement import pairs_interval, prompts_of
+from align.evaluation.statistics import Floats
 from align.evaluation.win_rate import wins
 
 # By how much the chosen answer is longer than the rejected one, as a share of the longer of the two.
@@ -50,11 +50,11 @@ def reward_quality(
         seed: of the resampling.
     """
     right, margins = wins(chosen, rejected), chosen - rejected
-    prompts = np.asarray([prompt_name(pair.prompt) for pair in pairs])
+    prompts = prompts_of(pairs)
     characters = np.asarray([(_length(pair.chosen), _length(pair.rejected)) for pair in pairs], dtype=float)
 
     def accuracy(rows: Any) -> dict[str, Any]:
-        (found,) = mean_intervals(right[rows][:, None], prompts[rows], resamples=resamples, seed=seed)
+        found = pairs_interval(right[rows], prompts[rows], resamples=resamples, seed=seed)
         return {**asdict(found), "pairs": int(len(right[rows]))}
 
     share = (characters[:, 0] - characters[:, 1]) / characters.max(axis=1).clip(min=1)

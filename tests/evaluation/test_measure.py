@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from align.data.records import Message, PreferencePair, Prompt
-from align.evaluation.agreement import agreement, score_pairs
-from align.evaluation.measure import Answers, mean_rows, measure
+from align.data.records import Message, Prompt
+from align.evaluation.measure import Answers, measure
 from align.evaluation.scoring import scores_of
 from align.evaluation.suite import Suite
 from align.evaluation.table import evaluation_tables
@@ -80,23 +79,6 @@ def test_a_source_that_misbehaves_is_named(given, problem):
 
     with pytest.raises(ValueError, match=f"reward odd {problem}|reward odd gave {problem}"):
         scores_of({"odd": Odd()}, PROMPTS[:2], ["x", "y"])
-
-
-def test_agreement_counts_the_pairs_that_are_ordered_right():
-    class Shortest:
-        def score_conversations(self, conversations):
-            return [-float(len(turns[-1].content)) for turns in conversations]
-
-    def pair(chosen, rejected):
-        return PreferencePair(
-            (Message("user", "q"),), (Message("assistant", chosen),), (Message("assistant", rejected),)
-        )
-
-    pairs = [pair("a", "bbb"), pair("aa", "b"), pair("a", "b"), pair("", "b")]
-    found = agreement(*score_pairs(Shortest(), pairs))
-    assert found == {"accuracy": [1.0, 0.0, 0.5, 1.0], "margin": [2.0, -1.0, 0.0, 1.0]}
-    accuracy, margin = mean_rows("rm", "held_out_pairs", found, resamples=100, seed=0)
-    assert (accuracy.metric, accuracy.value, accuracy.n, margin.value) == ("accuracy", 0.625, 4, 0.5)
 
 
 def test_tables_show_every_checkpoint_with_its_interval(rows):
