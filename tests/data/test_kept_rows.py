@@ -81,6 +81,8 @@ CASES = [
         "alpaca_eval_qwen", PreferencePair, 805, 805, 805 - 6, {TIE: 6}
     ),  # 6 are 1.5, 4 of them with equal outputs
     Case("alpaca_eval_null", PreferencePair, 805, 805, 805),  # none is 1.5
+    Case("llmbar", PreferencePair, 419, 419, 419),  # README: 100 + 92 + 47 + 46 + 134; none is a tie
+    Case("hhh_alignment", PreferencePair, 221, 221, 221),
     # 150 labels are true, 150 false. To imitate: the good ones.
     Case("kto_en_demo", Conversation, 300, 300, 150, {BAD: 150}),
     # To compare: 297 prompts, 294 with one answer, 2 with two good ones, 1 with a good and a bad one.

@@ -7,10 +7,9 @@ import pytest
 from rich.console import Console
 from scipy.special import expit
 
-from align.data.records import Message, PreferencePair, RowError
+from align.data.records import Message, PreferencePair
 from align.data.source import load_rows
 from align.data.spec import DataSpec, SourceSpec
-from align.evaluation.judge_sets import hhh, judged
 from align.evaluation.reward_quality import calibration, reward_quality
 from align.evaluation.reward_table import reward_tables
 
@@ -82,19 +81,6 @@ def test_the_table_has_a_line_for_each_set_and_source():
         console.print(table)
     text = console.export_text()
     assert "reward model rm" in text and "held_out_pairs" in text and "50.0 %" in text and "  b" in text
-
-
-def test_verdicts_of_others_become_pairs():
-    row = {"instruction": "q", "output_1": "one", "output_2": "two", "preference": 1.9}
-    assert judged(row) == pair("q", "two", "one")
-    assert judged({**row, "preference": 1}) == pair("q", "one", "two")
-    for nobody in (None, 0, 1.5):
-        with pytest.raises(RowError, match="neither is better"):
-            judged({**row, "preference": nobody})
-    with pytest.raises(RowError, match="expected 1 to 2"):
-        judged({**row, "preference": 3})
-    with pytest.raises(RowError, match="do not hold one instruction"):
-        hhh({"chosen_instruction": "a", "rejected_instruction": "b"})
 
 
 @pytest.mark.parametrize("name", SETS)

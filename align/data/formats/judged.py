@@ -5,6 +5,7 @@ Lee et al. 2023, "SQuARe", arXiv:2305.17696; solutions: Cobbe et al. 2021, arXiv
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,28 +17,51 @@ from align.data.records import Message, PreferencePair, RowError, Unused
 
 EVEN = 1.5
 VERDICTS = "Q2: Acceptable or Non-acceptable"
+_GRADED = re.compile(
+    r"###The instruction to evaluate:\n(.*?)\n\n###Response to evaluate:\n(.*?)\n\n###Score Rubrics:",
+    re.DOTALL,
+)
 SOLVERS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 
 
-def judged(row: Mapping[str, Any]) -> PreferencePair:
-    """`instruction`, `output_1`, `output_2` and `preference`: 1, 2, or between them; 0 and 1.5 are ties.
+def judged(
+    row: Mapping[str, Any], question: str = "instruction", verdict: str = "preference"
+) -> PreferencePair:
+    """A question, `output_1`, `output_2`, and a verdict: 1, 2, or between them; 0 and 1.5 are ties.
 
     A preference of 1 + p says that the second is better with probability p. Where it lies between, the margin
     is |2p - 1|, the difference of the two probabilities; for a plain 1 or 2 nothing is known about it.
+
+    Args:
+        row: the raw row.
+        question: the field that was asked.
+        verdict: the field with the preference.
 
     Raises:
         Unused: a tie.
         RowError: a field is missing or not text, or the preference is null or out of range.
     """
-    question, first, second = (text(row, name) for name in ("instruction", "output_1", "output_2"))
-    preference = _number(row, "preference")
+    asked, first, second = (text(row, name) for name in (question, "output_1", "output_2"))
+    preference = _number(row, verdict)
     if preference in (0, EVEN):
         raise Unused("a tie")
     if not 1 <= preference <= 2:
-        raise RowError(f"preference is {preference}, expected 1 to 2", reason="preference is out of range")
+        raise RowError(f"{verdict} is {preference}, expected 1 to 2", reason=f"{verdict} is out of range")
     margin = None if preference in (1, 2) else abs(2 * preference - 3)
     chosen, rejected = (second, first) if preference > EVEN else (first, second)
-    return PreferencePair(_asked(question), _said(chosen), _said(rejected), margin)
+    return PreferencePair(_asked(asked), _said(chosen), _said(rejected), margin)
+
+
+def hhh(row: Mapping[str, Any]) -> PreferencePair:
+    """HHH Alignment as Prometheus ships it: either answer inside a request to grade it, here taken out again.
+
+    Raises:
+        RowError: the request is worded in another way, or the two ask different things.
+    """
+    parts = [_GRADED.search(text(row, f"{side}_instruction")) for side in ("chosen", "rejected")]
+    if parts[0] is None or parts[1] is None or parts[0][1] != parts[1][1]:
+        raise RowError("the two requests to grade do not hold one instruction", reason="not HHH's wording")
+    return PreferencePair(_asked(parts[0][1]), _said(parts[0][2]), _said(parts[1][2]))
 
 
 def scored(row: Mapping[str, Any], ends: Sequence[str] = (), void: Sequence[str] = ()) -> Answer:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from align.data.formats.answers import Answer
-from align.data.formats.judged import VERDICTS, gsm8k_solutions, judged, labelled, scored, voted
+from align.data.formats.judged import VERDICTS, gsm8k_solutions, hhh, judged, labelled, scored, voted
 from align.data.records import RowError, Unused
 
 TWO = {"instruction": "Q", "output_1": "first", "output_2": "second"}
@@ -28,6 +28,28 @@ def test_a_preference_says_which_and_how_surely(preference: float, chosen: str, 
 def test_ties_are_of_no_use(preference: float) -> None:
     with pytest.raises(Unused, match="a tie"):
         judged({**TWO, "preference": preference})
+
+
+def test_the_fields_can_have_other_names() -> None:
+    row = {"input": "Q", "output_1": "first", "output_2": "second", "label": 2}
+    pair = judged(row, question="input", verdict="label")
+    assert (pair.prompt[0].content, pair.chosen[0].content, pair.margin) == ("Q", "second", None)
+    for label, told in ((3, "label is 3.0, expected 1 to 2"), (None, "label is null")):
+        with pytest.raises(RowError, match=told):
+            judged({**row, "label": label}, question="input", verdict="label")
+
+
+def test_hhh_is_taken_out_of_the_request_to_grade_it() -> None:
+    request = "###The instruction to evaluate:\n{}\n\n###Response to evaluate:\n{}\n\n###Score Rubrics:\n[]"
+    row = {
+        "chosen_instruction": request.format("Q", "kind"),
+        "rejected_instruction": request.format("Q", "un"),
+    }
+    pair = hhh(row)
+    assert [turns[0].content for turns in (pair.prompt, pair.chosen, pair.rejected)] == ["Q", "kind", "un"]
+    for other in ("not worded so", request.format("another Q", "un")):
+        with pytest.raises(RowError, match="do not hold one instruction"):
+            hhh({**row, "rejected_instruction": other})
 
 
 def votes(verdict: Any, *said: str) -> dict[str, Any]:
