@@ -21,7 +21,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from align.audit.completions import Completions
-from align.data.screening.overlap import is_korean
+from align.data.languages import is_korean
 
 FOLDS = 5
 FEATURES = 2**18

@@ -81,14 +81,14 @@ def _told_apart(places: Sequence[Place]) -> list[Place]:
 def _talk(places: Sequence[Place], decoding: DecodingSpec, given: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415  (--help and mistakes are told without it)
 
-    from align.chat.speaker import Speaker  # noqa: PLC0415
+    from align.chat.partner import Partner  # noqa: PLC0415
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    speakers = [Speaker(place, decoding, given.template, device) for place in places]
+    partners = [Partner(place, decoding, given.template, device) for place in places]
     console = Console(highlight=False, soft_wrap=True)
     if sys.stdin.isatty():
         console.print("/help tells the commands", style="dim")
-    Session(speakers, console, given.system).run(_lines())
+    Session(partners, console, given.system).run(_lines())
 
 
 def _lines() -> Iterator[str]:

@@ -39,8 +39,8 @@ class Talker(Protocol):
 class Session:
     """One conversation with one model or several, each of which hears its own answers only."""
 
-    def __init__(self, speakers: Sequence[Talker], console: Console, system: str | None = None) -> None:
-        self._speakers = speakers
+    def __init__(self, partners: Sequence[Talker], console: Console, system: str | None = None) -> None:
+        self._partners = partners
         self._console = console
         self._system = system
 
@@ -55,10 +55,10 @@ class Session:
                 self._ask(text)
 
     def _ask(self, text: str) -> None:
-        with Screen([speaker.name for speaker in self._speakers], self._console) as screen:
-            for place, speaker in enumerate(self._speakers):
+        with Screen([partner.name for partner in self._partners], self._console) as screen:
+            for place, partner in enumerate(self._partners):
                 try:
-                    speaker.answer(text, self._system, lambda told, place=place: screen.show(place, told))
+                    partner.answer(text, self._system, lambda told, place=place: screen.show(place, told))
                 except DataError as problem:
                     screen.show(place, f"({problem})")
                 screen.end(place)
@@ -80,8 +80,8 @@ class Session:
         return True
 
     def _forget(self, told: str) -> None:
-        for speaker in self._speakers:
-            speaker.reset()
+        for partner in self._partners:
+            partner.reset()
         self._tell(told)
 
     def _save(self, name: str) -> None:
@@ -89,7 +89,7 @@ class Session:
             self._tell("/save needs the name of a file")
             return
         first = [{"role": "system", "content": self._system}] if self._system else []
-        rows = [{"model": speaker.name, "messages": [*first, *speaker.turns]} for speaker in self._speakers]
+        rows = [{"model": partner.name, "messages": [*first, *partner.turns]} for partner in self._partners]
         path = Path(name).expanduser()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

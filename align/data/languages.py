@@ -40,6 +40,14 @@ def hangul_count(text: str) -> int:
     return len(_HANGUL.findall(text))
 
 
+def is_korean(text: str) -> bool:
+    """Whether a quarter of the letters are Hangul: a Korean sentence may be full of English names."""
+    if text.isascii():
+        return False
+    hangul = hangul_count(text)
+    return hangul > 0 and hangul >= HANGUL_SHARE * sum(map(str.isalpha, text))
+
+
 def language_of(text: str, expected: Sequence[str]) -> str:
     """The language that a text is in, of those expected; `und` where it has no letters (ISO 639-2).
 
@@ -52,10 +60,9 @@ def language_of(text: str, expected: Sequence[str]) -> str:
         expected: language tags; those lingua does not know cannot be found.
     """
     start = text[:BEGINNING]
-    letters = sum(map(str.isalpha, start))
-    if not letters:
+    if not any(map(str.isalpha, start)):
         return UNDETERMINED
-    if hangul_count(start) >= HANGUL_SHARE * letters:
+    if is_korean(start):
         return "ko"
     others = tuple(sorted({tag.partition("-")[0] for tag in expected} - {"ko"}))
     if len(others) < 2:

@@ -59,23 +59,23 @@ def test_another_template_than_that_of_training_is_refused(tiny_model: Path, tmp
 
 
 def test_answers_come_token_by_token_and_an_interrupt_keeps_what_was_heard(tiny_model: Path) -> None:
+    from align.chat.partner import Partner
     from align.chat.places import Place
-    from align.chat.speaker import Speaker
 
     place = Place("tiny", str(tiny_model))
-    speaker = Speaker(place, DecodingSpec(max_new_tokens=40), None, "cpu")
+    partner = Partner(place, DecodingSpec(max_new_tokens=40), None, "cpu")
     heard: list[str] = []
-    whole = speaker.answer(f"What of {question(0)}?", None, heard.append)
+    whole = partner.answer(f"What of {question(0)}?", None, heard.append)
     assert len(heard) > 2 and heard[-1] == whole
     assert all(later.startswith(sooner) for sooner, later in zip(heard, heard[1:], strict=False))
 
     def stop(text: str) -> None:
         raise KeyboardInterrupt
 
-    speaker.reset()
-    partial = speaker.answer(f"What of {question(0)}?", None, stop)
+    partner.reset()
+    partial = partner.answer(f"What of {question(0)}?", None, stop)
     assert whole.startswith(partial) and partial != whole
-    assert [turn["content"] for turn in speaker.turns][1] == partial
+    assert [turn["content"] for turn in partner.turns][1] == partial
     assert answer(0)  # the toy's own, which a model this small may or may not know
 
 

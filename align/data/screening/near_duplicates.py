@@ -18,7 +18,7 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 
-from align.data.screening.overlap import is_korean
+from align.data.languages import is_korean
 from align.data.screening.words import hashed_words, words_of
 
 Shingles = NDArray[np.uint64]  # hashes, ascending, each once

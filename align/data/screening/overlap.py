@@ -8,17 +8,15 @@ do not count, unless a prompt has no others.
 Source: Brown et al. 2020, arXiv:2005.14165, appendix C (13 words)
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from align.data.languages import is_korean
 from align.data.screening.words import Hashes, Indices, Words, hashed_words, words_of
 
 LONG_RUN, SHORT_RUN, WHOLE_TURN = 13, 8, 5
-HANGUL_SHARE = 0.3  # of the letters; from here on a text counts as Korean
-_HANGUL = re.compile("[가-힣]")
 _FILTER_BITS = 20
 _BATCH = 400  # texts hashed at once: their tables fit into a processor's cache
 _TURN = 0  # stands for a run that is a whole turn
@@ -58,14 +56,6 @@ def telling_runs(words: Sequence[str], length: int) -> list[int]:
     return [start for start in runs if 2 * (lettered[start + length] - lettered[start]) > length] or list(
         runs
     )
-
-
-def is_korean(text: str) -> bool:
-    """Whether enough of the letters are Hangul syllables."""
-    if text.isascii():
-        return False
-    hangul = len(_HANGUL.findall(text))
-    return hangul > 0 and hangul > HANGUL_SHARE * sum(map(str.isalpha, text))
 
 
 class Overlap:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from align.data.languages import is_korean
 from align.data.screening.near_duplicates import THRESHOLD, Match, NearDuplicates, jaccard, shingle_sets
-from align.data.screening.overlap import is_korean
 from align.data.screening.words import words_of
 
 

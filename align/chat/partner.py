@@ -1,4 +1,4 @@
-"""Speaker: a model in memory that answers a conversation, telling its words as they come."""
+"""Partner: a model in memory that answers a conversation, telling its words as they come."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +26,7 @@ Turn = dict[str, str]
 UNFINISHED = "\ufffd"  # how the first bytes of a letter are shown
 
 
-class Speaker:
+class Partner:
     """One side of a conversation; it remembers what was said to it and what it said.
 
     Raises:
