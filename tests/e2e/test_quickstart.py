@@ -89,6 +89,18 @@ def test_what_every_training_stage_logs_reaches_its_tracker(finished: tuple[Path
         assert found == [(row["step"], pytest.approx(row[name], rel=1e-6)) for row in logged]
 
 
+def test_four_checkpoints_are_evaluated_on_400_prompts_within_15_seconds(
+    finished: tuple[Path, str],
+) -> None:
+    run = finished[0] / "runs" / "first"
+    command = [sys.executable, "scripts/bench_evaluate.py", str(run), "--runs", "1", "--threads", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["prompts"] >= 400 and set(told["gold"]) == {"base", "sft", "dpo", "ppo"}
+    assert told["cpu_seconds"] <= 15  # of one thread: what the clock says depends on what else runs
+
+
 def test_the_second_time_everything_is_cached_at_once(finished: tuple[Path, str]) -> None:
     outputs, _ = finished
     started = time.monotonic()

@@ -71,7 +71,9 @@ class Screen:
     def _is_news(self, row: Inspected, account: SourceReport) -> bool:
         if row.digest in self._seen:
             message = f"{DUPLICATE} of {self._seen[row.digest]}"
-            advice = "remove it, or set screening.duplicates to drop"
+            # They are dropped unless somebody says otherwise: who keeps them has decided.
+            is_decided = self._spec.duplicates == "keep"
+            advice = "" if is_decided else "remove it, or set screening.duplicates to drop"
             return _count(account, row.place, noted(DUPLICATE, self._spec.duplicates, message, advice))
         if not self._is_settled(row, account):
             return False
