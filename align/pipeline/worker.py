@@ -37,6 +37,7 @@ from align.runtime.processes import (
     start_afresh,
 )
 from align.runtime.saving import Stopped
+from align.runtime.trackers import runs_ended
 from align.stages import AnyStage
 from align.stages.stage import StageIO
 
@@ -145,7 +146,7 @@ def _run(job: StageJob) -> None:
         os.environ.setdefault(name, str(io.outputs / "tracking"))
     if io.settings.trackers:
         (io.outputs / "tracking").mkdir(parents=True, exist_ok=True)
-    with _logged_to(io.output.log / f"rank-{rank()}.txt"):
+    with _logged_to(io.output.log / f"rank-{rank()}.txt"), runs_ended():
         start_afresh(job.stage.seed)
         job.stage.run(io)
 

@@ -4,7 +4,9 @@ Reads   tracking.trackers
 Writes  log/events/ (TensorBoard); the others where they keep their runs
 """
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +37,22 @@ class Trackers:
     def __exit__(self, *_: object) -> None:
         for tracker in self._trackers:
             tracker.finish()  # writes out what is held back
+
+
+@contextmanager
+def runs_ended() -> Iterator[None]:
+    """End what trackers keep open in this process after the `with` block, so that every stage has its own run.
+
+    transformers' Trainer takes the run that it finds, and leaves it open for whoever comes next.
+    """
+    try:
+        yield
+    finally:
+        wandb, swanlab = sys.modules.get("wandb"), sys.modules.get("swanlab")
+        if wandb is not None and wandb.run is not None:
+            wandb.finish()
+        if swanlab is not None and swanlab.get_run() is not None:
+            swanlab.finish()
 
 
 def rewind_events(events: Path, step: int) -> None:

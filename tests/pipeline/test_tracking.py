@@ -1,5 +1,6 @@
 """Trackers get what metrics.jsonl has, and leave their files below the outputs."""
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def test_trackio_has_every_step_of_trainers_and_of_ppo(toy: Toy, outputs: Path, 
     with sqlite3.connect(database) as opened:
         (steps,) = opened.execute("select count(distinct step) from metrics").fetchone()
     assert steps >= len({row["step"] for row in rows if row["split"] == "train"}) > 0
+
+
+def test_wandb_has_a_run_of_its_own_for_every_stage_of_a_worker(
+    toy: Toy, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    words = ("run.fresh=[sft,reward,ppo]", "run.name=tracked", "tracking=wandb")
+    done = toy.run(outputs, "pipeline=chain", *words)
+    assert done.returncode == 0, done.stderr
+    told = [path.read_bytes() for path in sorted((outputs / "tracking" / "wandb").glob("*/run-*.wandb"))]
+    trained = [re.findall(rb"output_dir.{0,99}?artifacts/([a-z]+)-", run, re.DOTALL) for run in told]
+    assert trained == [[b"sft"], [b"reward"], []]  # PPO has no Trainer that tells its folder
+    assert [b"policy/approx_kl" in run for run in told] == [False, False, True]
 
 
 def test_a_tracker_that_is_missing_is_told_before_anything_runs(toy: Toy, tmp_path: Path) -> None:
