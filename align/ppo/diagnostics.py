@@ -111,9 +111,8 @@ def padding_fraction(rollout: Rollout) -> float:
 def update_metrics(stats: UpdateStats, rollout: Rollout, returns: Tensor) -> dict[str, float]:
     """What the update did."""
     names = sorted(stats.sums)
-    sums = dict(
-        zip(names, group.total(torch.tensor([stats.sums[name] for name in names])).tolist(), strict=True)
-    )
+    own = torch.tensor([stats.sums[name] for name in names], device=returns.device)
+    sums = dict(zip(names, group.total(own).tolist(), strict=True))
     counts = {"policy": POLICY_TOKENS, "value": VALUE_TOKENS, "ptx": PTX_TOKENS}
     tokens = {name: sums.pop(key, 1.0) for name, key in counts.items()}
     shares = {name: value / max(1.0, tokens[name.partition("/")[0]]) for name, value in sums.items()}

@@ -15,7 +15,7 @@ from torch import Tensor
 from align.models.lanes import side_by_side
 from align.ppo.advantage import masked
 from align.ppo.imitation import Imitation
-from align.ppo.kl import ESTIMATORS, k3
+from align.ppo.kl import k3, token_kl
 from align.ppo.loss import (
     Aggregation,
     aggregate,
@@ -125,13 +125,17 @@ class Updater:
         batch = imitation.batch(step, processes.rank(), group.size())
         said = torch.tensor(sum(len(item.completion) for item in batch), dtype=torch.float64, device=device)
         count = group.total(said)
-        for part in microbatches([*map(len, batch)], range(len(batch)), settings.tokens, settings.rows):
+        parts = microbatches([*map(len, batch)], range(len(batch)), settings.tokens, settings.rows)
+        for part, is_idle in _turns(parts, device):
             chosen = [batch[row] for row in part]
             rows = as_sequences([item.prompt for item in chosen], [item.completion for item in chosen], pad=0)
             inputs = [tensor.to(device) for tensor in (rows.input_ids, rows.prompt_lengths, rows.lengths)]
             with self._policy.microbatch(is_last=False):  # the last one is PPO's
                 logprobs, _ = self._policy(*inputs)
-                self._policy.backward(-imitation.coefficient * logprobs.sum() / count)
+                loss = -imitation.coefficient * logprobs.sum() / count
+                self._policy.backward(0.0 * loss if is_idle else loss)
+            if is_idle:
+                continue
             mask = rows.mask.to(device)
             stats.add("ptx/loss", -logprobs, mask)
             stats.add(PTX_TOKENS, torch.ones_like(logprobs), mask)
@@ -150,14 +154,13 @@ class Updater:
         counts = group.total(torch.stack([own.double(), mask.sum().double()]))
         sizes = (experience.prompt_lengths + experience.lengths).tolist()
         parts = microbatches(sizes, rows, settings.tokens, settings.rows)
-        idle = group.largest(len(parts), mask.device) - len(parts)
-        turns = [*parts, *parts[:1] * idle]  # every process as often: the last one adds up gradients
+        turns = _turns(parts, mask.device)  # the last one adds up gradients
         before = stats.sums.get(APPROX_KL, 0.0)
 
         def learn(engine: Engine, loss_of: LossOf, share: float) -> Step:
-            for number, part in enumerate(turns):
-                is_idle, batch = number >= len(parts), experience.rows(part)
-                with engine.microbatch(is_last=number == len(turns) - 1):
+            for number, (part, is_idle) in enumerate(turns, start=1):
+                batch = experience.rows(part)
+                with engine.microbatch(is_last=number == len(turns)):
                     answer = engine(batch.input_ids, batch.prompt_lengths, batch.lengths)
                     loss = loss_of(batch, answer, counts[0], None if is_idle else stats)
                     engine.backward(0.0 * loss if is_idle else loss)
@@ -176,7 +179,8 @@ class Updater:
         else:
             side_by_side(mask.device, *work)
         own_kl = stats.sums.get(APPROX_KL, 0.0) - before
-        return float(group.total(torch.tensor(own_kl, dtype=torch.float64)) / counts[1].clamp(min=1))
+        kl = group.total(torch.tensor(own_kl, dtype=torch.float64, device=mask.device))  # NCCL knows no CPU
+        return float(kl / counts[1].clamp(min=1))
 
     def _policy_loss(
         self,
@@ -209,7 +213,7 @@ class Updater:
             stats.add(POLICY_TOKENS, torch.ones_like(logprobs), mask)
         per_token = found.per_token
         if settings.kl_in_loss is not None:
-            kl = ESTIMATORS[settings.kl_in_loss](logprobs, batch.reference_logprobs)
+            kl = token_kl(logprobs, batch.reference_logprobs, mask, settings.kl_in_loss)
             per_token = per_token + kl_coefficient * kl
         return aggregate(per_token, mask, settings.aggregation, count)
 
@@ -223,6 +227,15 @@ class Updater:
             stats.add("value/loss", found.per_token, mask)
             stats.add(VALUE_TOKENS, torch.ones_like(values), mask)
         return aggregate(found.per_token, mask, self._settings.aggregation, count)
+
+
+def _turns(parts: list[list[int]], device: torch.device) -> list[tuple[list[int], bool]]:
+    """Microbatches and whether they are idle ones, which fill up: every process makes as many passes.
+
+    Where weights or gradients are sharded, a pass of one process is a pass of all.
+    """
+    idle = group.largest(len(parts), device) - len(parts)
+    return [*((part, False) for part in parts), *((part, True) for part in parts[:1] * idle)]
 
 
 def _weights(batch: Experience, cap: float | None) -> Tensor | None:

@@ -11,6 +11,8 @@ from align.models.rendering import render
 from align.models.tokenizer import load_tokenizer
 from align.ppo.imitation import Demonstration, Imitation, as_demonstrations
 from align.ppo.update import PTX_TOKENS, Updater
+from align.runtime import group
+from align.runtime.engine import Engine
 from tests.ppo.test_update import ALL, SETTINGS, engines, experience
 
 DEMONSTRATIONS = [Demonstration([3, 4 + row], [*range(5, 8 + row)]) for row in range(6)]
@@ -44,6 +46,24 @@ def test_a_step_is_that_of_ppo_and_of_the_demonstrations_likelihood(rows: int | 
     found, alone, added = gradients(0.5, rows), gradients(None, rows), likelihood_gradient()
     for both, ppo, own in zip(found, alone, added, strict=True):
         torch.testing.assert_close(both, ppo + 0.5 * own, rtol=1e-4, atol=1e-6)
+
+
+def test_a_process_with_few_demonstrations_makes_as_many_passes_as_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under ZeRO-2 and 3 the others would wait for it; what its idle passes add is nothing."""
+    alone = gradients(0.5, rows=4)
+    called, passes = Engine.__call__, []
+
+    def counted(engine: Engine, *given: torch.Tensor) -> object:
+        passes.append(engine)
+        return called(engine, *given)
+
+    monkeypatch.setattr(group, "largest", lambda value, device: 9)
+    monkeypatch.setattr(Engine, "__call__", counted)
+    for one, filled in zip(alone, gradients(0.5, rows=4), strict=True):
+        assert torch.equal(one, filled)
+    assert len(passes) == 3 * 9, "demonstrations, policy and value model"
 
 
 def test_a_text_is_written_from_its_first_word_on_in_pieces(tiny_model) -> None:

@@ -6,6 +6,7 @@ Guards T2, T6, T9, T17 and T18 of the specification, and TRL's #583, #2617 and #
 import copy
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -97,7 +98,7 @@ def moved(settings: UpdateSettings, batch: Experience | None = None) -> list[tor
     """Weights of both models after an update at learning rate 1."""
     policy, value = engines(learning_rate=1.0)
     batch = experience(policy, value) if batch is None else batch
-    Updater(policy, value, settings).update(batch, ALL, (0,))
+    Updater(policy, value, settings).update(batch, ALL, (0,), kl_coefficient=0.5)
     return [weight.detach() for engine in (policy, value) for weight in engine.module.parameters()]
 
 
@@ -159,22 +160,24 @@ def test_a_kl_in_the_loss_pulls_towards_the_reference(estimator: str) -> None:
     assert max(gradient.abs().max() for gradient in expected) > 1e-3
 
 
-def test_padding_and_invalid_episodes_change_nothing() -> None:
-    """T4: whatever stands outside of the completions that count."""
+@pytest.mark.parametrize("kl_in_loss", [None, "k2", "k3"])
+def test_padding_and_invalid_episodes_change_nothing(kl_in_loss: Literal["k2", "k3"] | None) -> None:
+    """T4: whatever stands outside of the completions that count, to the bit."""
+    settings = replace(SETTINGS, kl_in_loss=kl_in_loss)
     policy, value = engines()
     clean = experience(policy, value)
     valid = torch.ones(len(LENGTHS), dtype=torch.bool)
     valid[3] = False
     clean = replace(clean, valid=valid)
-    outside = ~clean.mask
+    outside, ends = ~clean.mask, clean.prompt_lengths + clean.lengths
+    is_padding = torch.arange(clean.input_ids.shape[1]) >= ends[:, None]
+    names = ("sampler_logprobs", "old_logprobs", "reference_logprobs", "values", "advantages", "returns")
     poisoned = replace(
         clean,
-        **{
-            name: getattr(clean, name).masked_fill(outside, torch.nan)
-            for name in ("old_logprobs", "values", "advantages", "returns")
-        },
+        input_ids=clean.input_ids.masked_fill(is_padding, VOCABULARY - 1),
+        **{name: getattr(clean, name).masked_fill(outside, torch.nan) for name in names},
     )
-    for one, other in zip(moved(SETTINGS, clean), moved(SETTINGS, poisoned), strict=True):
+    for one, other in zip(moved(settings, clean), moved(settings, poisoned), strict=True):
         assert torch.equal(one, other)
 
 
