@@ -16,12 +16,9 @@ SAMPLES = 10  # completions of a rollout that are written down
 class Journal:
     """Writes every update's numbers, and at every `every`-th, the first and the last some completions."""
 
-    def __init__(
-        self, output: ArtifactDir, updates: int, every: int, alarms: Alarms, trackers: Trackers
-    ) -> None:
+    def __init__(self, output: ArtifactDir, every: int, alarms: Alarms, trackers: Trackers) -> None:
         self._output = output
         self._metrics = MetricsLog(output.metrics)
-        self._updates = updates
         self._every = every
         self._alarms = alarms
         self._trackers = trackers
@@ -31,12 +28,12 @@ class Journal:
         if rank() == 0:
             self._write(update, metrics, "held_out")
 
-    def __call__(self, update: int, metrics: dict[str, float], collected: Collected) -> None:
+    def __call__(self, update: int, metrics: dict[str, float], collected: Collected, is_last: bool) -> None:
         if rank() != 0:
             return
         self._write(update, metrics)
         sys.stdout.writelines(f"alarm at update {update}: {said}\n" for said in self._alarms.new(metrics))
-        if update in (1, self._updates) or update % self._every == 0:
+        if update == 1 or is_last or update % self._every == 0:
             with self._output.samples.open("a", encoding="utf-8") as stream:
                 stream.writelines(
                     json.dumps(_sample(update, collected, row), ensure_ascii=False) + "\n"

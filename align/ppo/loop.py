@@ -28,7 +28,7 @@ from align.runtime import group
 from align.runtime.engine import Engine
 from align.runtime.processes import rank
 
-MOST_SKIPPED = 3  # updates in a row whose every policy step had a gradient that was not finite
+MOST_SKIPPED = 3  # updates in a row in which a model took no step, as no gradient of it was finite
 
 
 class TrainingBroke(RuntimeError):
@@ -53,7 +53,7 @@ class LoopSettings:
 class Loop:
     """Collect, learn, log; again and again.
 
-    `log(update, metrics, collected)` is called after every update, `save(loop)` may write its state.
+    `log(update, metrics, collected, is_last)` is called after every update, `save(loop)` may write its state.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Loop:
         controller: Controller,
         shaping: Shaping,
         schedule: Schedule,
-        log: Callable[[int, dict[str, float], Collected], None],
+        log: Callable[[int, dict[str, float], Collected, bool], None],
         save: Callable[["Loop"], None],
         selection: Selection | None = None,
     ) -> None:
@@ -95,10 +95,10 @@ class Loop:
         while not self._is_over:
             metrics, collected = self._once(Clock())
             self.update += 1
-            self._log(self.update, metrics, collected)
             cap = self._settings.kl_cap
             is_capped = cap is not None and metrics["objective/kl"] > cap
             self._is_over = is_capped or self.update == self._settings.updates
+            self._log(self.update, metrics, collected, self._is_over)
             if self._selection is not None:
                 self._selection.consider(self.update, is_last=self._is_over)
             self._save(self)
@@ -172,12 +172,14 @@ class Loop:
                 f"{invalid:.0%} of the scores at update {self.update + 1} are not finite, more than "
                 f"max_invalid ({self._settings.max_invalid:.0%}) allows: look at `rewards`"
             )
-        steps = [*stats.policy_steps, *stats.value_steps]
-        self._skipped = self._skipped + 1 if steps and not any(step.taken for step in steps) else 0
+        taken = {"policy": stats.policy_steps, "value model": stats.value_steps}
+        stuck = [name for name, steps in taken.items() if steps and not any(step.taken for step in steps)]
+        self._skipped = self._skipped + 1 if stuck else 0
         if self._skipped >= MOST_SKIPPED:
             raise TrainingBroke(
-                f"no gradient was finite for {MOST_SKIPPED} updates, the last of them {self.update + 1}; "
-                "lower policy_optimizer.learning_rate and value_optimizer.learning_rate"
+                f"no gradient of the {' or the '.join(stuck)} was finite for {MOST_SKIPPED} updates, the "
+                f"last of them {self.update + 1}; lower policy_optimizer.learning_rate and "
+                "value_optimizer.learning_rate"
             )
 
     @property

@@ -116,7 +116,7 @@ def _loop(
     collector = _collector(spec, io, tokenizer, models, sources)
     target = spec.kl.target if spec.kl.control == "adaptive" else None
     alarms = Alarms(target, [*spec.measured])
-    journal = Journal(io.output, spec.updates, io.settings.log_every_steps, alarms, trackers)
+    journal = Journal(io.output, io.settings.log_every_steps, alarms, trackers)
     return Loop(
         settings,
         prompts=plan,
