@@ -8,7 +8,7 @@ import re
 
 from torch import nn
 
-_RATE = re.compile(r"dropout|drop_|_drop\b|layerdrop|jitter")
+_RATE = re.compile(r"drop|jitter")
 
 
 def disable_dropout(model: nn.Module) -> None:

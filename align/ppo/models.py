@@ -82,6 +82,7 @@ def build_models(
     values = CompletionValues(_ready(_value(spec, io, tokenizer, base, usual), io))
     adapter = lora_config(spec.adapter, base, tokenizer, "CAUSAL_LM")
     policy: Any = base if adapter is None else get_peft_model(base, adapter).eval()
+    disable_dropout(policy)  # the adapter's too
     tokens = SAMPLE_TOKENS[io.settings.hardware.accelerator]
     sampler = TransformersSampler(
         policy, tokenizer, spec.decoding, batch_tokens=tokens, weights_stay=not _is_by_layer(io)
