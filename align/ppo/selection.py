@@ -4,6 +4,8 @@ The score that is optimised rises whether the policy gets better or not, so it n
 Source  Gao et al. 2022, "Scaling laws for reward model overoptimization", arXiv:2210.10760
 """
 
+import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +24,7 @@ FIRST_EPISODE = 2**40
 
 @dataclass(frozen=True)
 class Judged:
-    """What the judge found: its mean score, and how far the policy has gone, in nats per completion."""
+    """What the judge found: its mean score (NaN: no number), and the KL in nats per completion."""
 
     score: float
     kl: float
@@ -53,7 +55,11 @@ class Selection:
             return
         found = self._judge()
         is_within = self._kl_cap is None or found.kl <= self._kl_cap
-        if is_within and (self._best is None or found.score > self._best["score"]):
+        if (
+            math.isfinite(found.score)
+            and is_within
+            and (self._best is None or found.score > self._best["score"])
+        ):
             weights = self._collector.policy.weights()
             self._best = {"update": update, "score": found.score, "weights": weights}
         chosen = -1 if self._best is None else self._best["update"]
@@ -66,11 +72,15 @@ class Selection:
         rollout = self._collector.collect(self._asked, Clock()).rollout
         kl = token_kl(rollout.old_logprobs, rollout.reference_logprobs, rollout.mask)
         sums = masked(kl, rollout.mask).sum(dim=1)
-        return Judged(episode_mean(rollout.scores, rollout.valid), episode_mean(sums, rollout.valid))
+        is_judged = episode_mean(rollout.valid.float(), torch.ones_like(rollout.valid)) > 0
+        score = episode_mean(rollout.scores, rollout.valid) if is_judged else math.nan
+        return Judged(score, episode_mean(sums, rollout.valid))
 
     def keep_best(self) -> int | None:
         """Give the policy its best weights: of which update, None where no update was within the cap."""
         if self._best is None:
+            cap = "" if self._kl_cap is None else f" within selection.kl_cap ({self._kl_cap:g} nats)"
+            sys.stdout.write(f"no update had a score of the judge{cap}: the last one's weights are kept\n")
             return None
         self._collector.policy.put(self._best["weights"])
         return int(self._best["update"])

@@ -55,6 +55,10 @@ class KlSpec(Spec):
     cap: Positive | None = None
     in_loss: Literal["k2", "k3"] | None = None
 
+    def __post_init__(self) -> None:
+        if self.control == "adaptive" and self.coefficient == 0:
+            raise ValueError("coefficient: adaptive control multiplies it, and 0 stays 0; set it above 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MissingEosSpec(Spec):
