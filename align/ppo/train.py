@@ -201,6 +201,11 @@ def _selection(
 ) -> Selection | None:
     if spec.selection is None:
         return None
+    if len(held_out) < group.size():
+        raise DataError(
+            f"selection: {len(held_out)} held-out prompts are too few for {group.size()} processes; raise "
+            "data.held_out"
+        )
     judge = _source(spec.selection.judge, io)
     return Selection(
         replace(collector, sources={"judge": judge}, measured={}),

@@ -56,6 +56,10 @@ class Ppo(PpoSpec):
                 f"minibatches: a device's share of {self.batch_size // devices} episodes does not divide by "
                 f"{self.minibatches}"
             )
+        for field, share in (("ptx.batch_size", self.ptx), ("selection.prompts", self.selection)):
+            rows = getattr(share, field.partition(".")[2], devices)
+            if rows < devices:
+                yield f"{field}: {rows} are too few for {devices} devices; set it to {devices} or above"
         if not resources.ds3_gather_for_generation and resources.zero_stage != 3:
             yield (
                 f"resources.{io.name}.ds3_gather_for_generation: weights are always whole but under ZeRO-3; "

@@ -1,0 +1,59 @@
+"""What PPO refuses on the machine at hand, before anything is loaded."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from align.data.errors import DataError
+from align.data.spec import DataSpec
+from align.ppo.train import _selection
+from align.runtime import group
+from tests.stages.conftest import Place
+from tests.stages.test_ppo import prompt_data, stage_of
+
+__all__ = ["prompt_data"]
+
+SHORT = {"_target_": "align.rewards.rules.LengthReward", "per_character": -0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"batch_size": 6}, "minibatches: a device's share of 3 episodes does not divide by 2"),
+        ({"ptx": {"batch_size": 1}}, "ptx.batch_size: 1 are too few for 2 devices"),
+        (
+            {"selection": {"every": 2, "judge": SHORT, "prompts": 1}},
+            "selection.prompts: 1 are too few for 2 devices",
+        ),
+        ({"batch_size": 4}, None),
+    ],
+)
+def test_batches_that_two_devices_cannot_share_are_refused(
+    place: Place,
+    tiny_model: Path,
+    prompt_data: DataSpec,
+    dialogue_data: DataSpec,
+    changes: dict[str, Any],
+    problem: str | None,
+) -> None:
+    io = place("ppo")
+    hardware = replace(io.settings.hardware, devices=2)
+    if "ptx" in changes:
+        changes["ptx"] |= {"data": TypeAdapter(DataSpec).dump_python(dialogue_data, mode="json")}
+    stage = stage_of(replace(prompt_data, held_out=4), tiny_model, **changes)
+    found = stage.check(replace(io, settings=replace(io.settings, hardware=hardware)))
+    assert found == [] if problem is None else [line.partition(";")[0] for line in found] == [problem]
+
+
+def test_a_process_without_a_held_out_prompt_is_told_of_before_training(
+    place: Place, tiny_model: Path, prompt_data: DataSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selection = {"every": 2, "judge": SHORT, "prompts": 256}
+    stage = stage_of(replace(prompt_data, held_out=4), tiny_model, selection=selection)
+    monkeypatch.setattr(group, "size", lambda: 9)
+    held_out: Any = [None] * 4
+    with pytest.raises(DataError, match="selection: 4 held-out prompts are too few for 9 processes"):
+        _selection(stage, place("ppo"), None, held_out, None)  # type: ignore[arg-type]
