@@ -169,3 +169,11 @@ def test_holm_is_its_definition(tests: list[float]) -> None:
     for p, f in zip(tests, found, strict=True):
         if tests.count(p) == 1:
             assert f == pytest.approx(expected[p])
+
+
+def test_prompts_without_verdicts_are_no_evidence():
+    values = np.full((100, 1), np.nan)
+    values[0] = 2 / 3
+    assert bradley_terry([("a", "b")], values).problem == "there are fewer than two prompts with verdicts"
+    values[1:4] = [[1 / 3], [1.0], [2 / 3]]
+    assert bradley_terry([("a", "b")], values) == bradley_terry([("a", "b")], values[:4])
