@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,10 @@ class Ballots:
     def __init__(self, path: ContentPath) -> None:
         self._votes: dict[str, dict[str, float]] = {}
         for place, row in _rows(Path(path).expanduser()):
-            if row.get("verdict") in (None, ""):
-                continue
             if problem := _problem(row):
                 raise ValueError(f"{place}: {problem}")
+            if row.get("verdict") in (None, ""):
+                continue
             self._votes.setdefault(str(row["item"]), {})[str(row["annotator"])] = VERDICTS[row["verdict"]]
 
     def problems(self) -> list[str]:
@@ -67,7 +68,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except (OSError, UnicodeDecodeError) as problem:
         raise ValueError(f"cannot read {path}: {problem}") from problem
     if path.suffix == ".csv":
-        reader = csv.DictReader(text.splitlines())
+        reader = csv.DictReader(StringIO(text, newline=""))  # splitlines would cut at U+2028 too
         yield from ((f"{path}:{reader.line_num}", row) for row in reader)
         return
     for number, line in enumerate(text.split("\n"), start=1):
@@ -79,8 +80,12 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _problem(row: Mapping[str, Any]) -> str | None:
-    if not isinstance(row, Mapping) or any(row.get(name) in (None, "") for name in COLUMNS):
+    if not isinstance(row, Mapping):
         return f"a vote has {', '.join(COLUMNS)}"
-    if row["verdict"] not in VERDICTS:
+    if row.get("verdict") in (None, ""):
+        return None  # not cast
+    if any(row.get(name) in (None, "") for name in COLUMNS):
+        return f"a vote has {', '.join(COLUMNS)}"
+    if str(row["verdict"]) not in VERDICTS:
         return f"verdict {row['verdict']!r} is none of {', '.join(VERDICTS)}"
     return None

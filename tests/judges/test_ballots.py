@@ -46,3 +46,17 @@ def test_bad_votes_are_told_with_their_place(tmp_path):
     with pytest.raises(ValueError, match="cannot read .*absent"):
         Ballots(str(tmp_path / "absent.csv"))
     assert votes(tmp_path / "none.csv").problems() == ["the file holds no votes yet"]
+
+
+def test_a_line_separator_in_an_answer_costs_no_vote(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text(f"item,first,annotator,verdict\n{item_of(PAIR)},one\u2028more,ann,first\n", "utf-8")
+    (verdict,) = Ballots(str(path)).compare([PAIR])
+    assert verdict.value == 1.0
+
+
+@pytest.mark.parametrize("line", ["[1, 2]", '"first"', "1"])
+def test_what_is_no_vote_at_all_is_told(tmp_path, line):
+    (tmp_path / "votes.jsonl").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match=r"votes.jsonl:1: a vote has item, annotator, verdict"):
+        Ballots(str(tmp_path / "votes.jsonl"))
