@@ -77,7 +77,7 @@ def _board(matches: Sequence[Judged], alike: Collection[str], *, resamples: int,
         "comparisons": sum(len(item.values) for item in matches),
         "missing": dict(missing),
         "shown_first": float(np.mean(orders)) if orders else None,
-        "consistent": float(np.mean([value == 0.5 for value in orders])) if orders else None,
+        "consistent": _consistent(matches),
         "checkpoints": [
             {
                 "checkpoint": name,
@@ -92,6 +92,23 @@ def _board(matches: Sequence[Judged], alike: Collection[str], *, resamples: int,
         "problem": ranking.problem,
         "pairs": [_pair(item, alike) for item in found],
     }
+
+
+def _consistent(matches: Sequence[Judged]) -> float | None:
+    """How often both orders gave the same verdict; None where some answers were shown in one order only.
+
+    Two verdicts with a share of a and b for what was read first give a value of (a + 1 - b) / 2 and a mean of
+    (a + b) / 2: one of the two is near a half. A single vote of somebody for what they read first is neither.
+    """
+    known = [
+        (value, first)
+        for item in matches
+        for value, first in zip(item.values, item.shown_first, strict=True)
+        if value is not None and first is not None
+    ]
+    if not known or any(abs(value - 0.5) + abs(first - 0.5) > 0.5 for value, first in known):
+        return None
+    return float(np.mean([first == 0.5 for _, first in known]))
 
 
 def _pair(item: Pairwise, alike: Collection[str]) -> dict[str, Any]:

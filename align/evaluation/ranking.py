@@ -51,7 +51,7 @@ def bradley_terry(pairs: Sequence[Pair], values: ArrayLike) -> Ranking:
             two were not compared. A prompt has one row. (C, M)
     """
     table = np.asarray(values, dtype=np.float64)
-    table = table[~np.isnan(table).all(axis=1)]  # what nobody has judged is no evidence, and no cluster either
+    table = table[~np.isnan(table).all(axis=1)]  # what nobody judged is no evidence and no cluster
     names = sorted({name for pair in pairs for name in pair})
     trials = ~np.isnan(table)
     if problem := _problem(names, pairs, table, trials):

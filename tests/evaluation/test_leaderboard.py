@@ -1,6 +1,7 @@
 """Leaderboards hold what one counts by hand; nobody wins who might not have."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,3 +134,15 @@ def test_the_tables_say_who_wins_and_who_does_not():
     shown = text.export_text()
     assert "75.0 % [" in shown and "b over a" in shown and "too few" in shown
     assert "warning: null gives constant answers" in shown
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "share"),
+    [
+        ([1.0, 0.5, 0.5, 0.75], [0.5, 0.5, 1.0, 0.75], 0.5),  # the third likes what it reads first
+        ([1.0, 0.0, 0.5], [1.0, 1.0, 0.5], None),  # votes of people, who saw one order
+        ([1.0, 0.0], [None, None], None),
+    ],
+)
+def test_agreement_of_both_orders_is_told_where_both_were_asked(values, first, share):
+    assert board(replace(match(("b", "a"), values), shown_first=first))["consistent"] == share
