@@ -69,7 +69,7 @@ class Answering:
     def best_spoken(
         self, name: str, suites: Sequence[Suite], spec: BestOfSpec, source: RewardSource
     ) -> dict[str, list[Completion]]:
-        """The best of several draws, by suite; the first draw is what the checkpoint says anyway.
+        """The best of several draws, by suite that `source` scores; the first draw is what is said anyway.
 
         Suites that are answered greedily are left out: there every draw is the same.
         """

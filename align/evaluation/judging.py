@@ -145,4 +145,5 @@ def _flags(suite: Suite, answers: Mapping[str, "Answers"]) -> list[Flag]:
 def _pairs(spec: JudgeSpec, names: Sequence[str], compare: Mapping[str, Sequence[str]]) -> list[Pair]:
     if spec.pairs == "all":
         return [(later, earlier) for earlier, later in combinations(names, 2)]
-    return [(name, baseline) for name, baselines in compare.items() for baseline in baselines]
+    pairs = ((name, baseline) for name, baselines in compare.items() for baseline in baselines)
+    return [pair for pair in pairs if set(pair) <= set(names)]  # not every suite has a best of several draws

@@ -61,7 +61,8 @@ class Evaluate(Spec):
     def __post_init__(self) -> None:
         found = [*self._extent_problems(), *self._comparison_problems(), *self._reward_problems()]
         found += [*self._best_of_problems()]
-        found += judge_spec_problems(self.judges, list(self.suites), bool(self.compare))
+        compared = [name for name in self.suites if self._is_compared(name)]
+        found += judge_spec_problems(self.judges, list(self.suites), compared, bool(self.compare))
         if self.tax is not None and self.checkpoints and self.tax.base not in self.checkpoints:
             known = f"({', '.join(self.checkpoints)}){did_you_mean(self.tax.base, self.checkpoints)}"
             found.append(f"tax.base: no checkpoint {self.tax.base!r} here {known}")
@@ -218,7 +219,8 @@ class Evaluate(Spec):
         spoken = answering.spoken(suites)
         compared = self._compared(suites, set())
         for name, spec in self.best_of.items():
-            spoken[name] = answering.best_spoken(name, compared, spec, rewards[spec.reward])
+            scorable = [suite for suite in compared if self._is_scored(suite.name, spec.reward)]
+            spoken[name] = answering.best_spoken(name, scorable, spec, rewards[spec.reward])
         scored = {
             suite.name: {name: item for name, item in rewards.items() if self._is_scored(suite.name, name)}
             for suite in suites
@@ -273,13 +275,11 @@ class Evaluate(Spec):
 
     def _compared(self, suites: Iterable[Suite], failed: set[str]) -> list[Suite]:
         """What rewards choose in and judges compare: not what failed, nor what no reward scores."""
-        return [
-            suite
-            for suite in suites
-            if suite.name not in failed
-            and suite.choose is None
-            and (self.suites[suite.name].rewards != () or not self.rewards)
-        ]
+        return [suite for suite in suites if suite.name not in failed and self._is_compared(suite.name)]
+
+    def _is_compared(self, suite: str) -> bool:
+        spec = self.suites[suite]
+        return spec.choose is None and (spec.rewards != () or not self.rewards)
 
     def _is_scored(self, suite: str, reward: str) -> bool:
         named = self.suites[suite].rewards

@@ -72,3 +72,29 @@ def test_what_cannot_be_drawn_is_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=reason):
         bound(tiny_model, suite, **changes)
+
+
+def test_a_suite_without_the_best_leaves_the_others_compared(place, tiny_model: Path, suite: Path) -> None:
+    """Greedy answers have no best one, and what the reward cannot score is not chosen among by it."""
+    source = {"source": {"path": str(suite), "format": "prompts"}}
+    exact = {"_target_": "align.rewards.rules.ExactAnswer"}  # the prompts bring no answer
+    judge = {"source": {"_target_": "align.judges.scored.Scored", "reward": LENGTH}}
+    stage = bound(
+        tiny_model,
+        suite,
+        checkpoints={"base": {"path": str(tiny_model)}, "twin": {"path": str(tiny_model)}},
+        suites={
+            "greedy": {**source, "decoding": {"max_new_tokens": 12}, "rewards": ["length"]},
+            "asked": {**source, "rewards": ["length"]},
+        },
+        rewards={"length": LENGTH, "right": exact},
+        best_of={"best": {"checkpoint": "base", "reward": "right", "n": 2}},
+        compare={"twin": "base", "best": "base"},
+        judges={"length": judge},
+    )
+    io = place("evaluate")
+    assert stage.check(io) == []
+    stage.run(io)
+    boards = json.loads(io.output.leaderboards.read_text())["leaderboards"]
+    assert {board["suite"] for board in boards} == {"greedy", "asked"}
+    assert all([pair["checkpoint"] for pair in board["pairs"]] == ["twin"] for board in boards)
