@@ -30,14 +30,26 @@ class JudgeSpec(Spec):
 
 
 def judge_spec_problems(
-    judges: Mapping[str, JudgeSpec], suites: Sequence[str], is_compared: bool
+    judges: Mapping[str, JudgeSpec], suites: Sequence[str], compared: Sequence[str], has_pairs: bool
 ) -> Iterator[str]:
-    """What is wrong with the judges of an evaluation before anything is built."""
+    """What is wrong with the judges of an evaluation before anything is built.
+
+    Args:
+        judges: by name.
+        suites: all of the evaluation.
+        compared: those whose answers judges are shown.
+        has_pairs: whether `compare` of the evaluation names any.
+    """
     for name, spec in judges.items():
         yield from (f"judges.{name}.source: {problem}" for problem in spec.source.missing_arguments())
         for suite in spec.suites or ():
             if suite not in suites:
                 hint = f"({', '.join(suites)}){did_you_mean(suite, suites)}"
                 yield f"judges.{name}.suites: no suite {suite!r} here {hint}"
-        if spec.pairs == "compare" and not is_compared:
+            elif suite not in compared:
+                yield (
+                    f"judges.{name}.suites: no judge reads answers to {suite}: it is multiple choice, or no reward "
+                    f"scores it (suites.{suite}.rewards is empty); leave it out, or let rewards score it"
+                )
+        if spec.pairs == "compare" and not has_pairs:
             yield f"judges.{name}.pairs: `compare` names no pairs; name some there, or set pairs to all"

@@ -11,6 +11,7 @@ from align.stages.evaluate import Evaluate
 NUMBER = {"_target_": "align.evaluation.metrics.number.FinalNumber"}
 EXACT = {"_target_": "align.rewards.rules.ExactAnswer"}
 PATTERN = {"_target_": "align.rewards.rules.PatternReward", "pattern": "x"}
+SCORED = {"_target_": "align.judges.scored.Scored", "reward": PATTERN}
 
 
 def bound(**fields):
@@ -125,6 +126,14 @@ def test_what_fails_does_not_cost_the_rest(place, tiny_model, written):
                 }
             },
             "leave `metric` or `choose` out",
+        ),
+        (
+            {
+                "suites": {"a": {"source": {"path": "a", "format": "prompts"}, "rewards": []}},
+                "rewards": {"x": PATTERN},
+                "judges": {"j": {"source": SCORED, "pairs": "all", "suites": ["a"]}},
+            },
+            r"judges.j.suites: no judge reads answers to a: it is multiple choice, or no reward scores it",
         ),
     ],
 )
