@@ -48,8 +48,8 @@ def judge_spec_problems(
                 yield f"judges.{name}.suites: no suite {suite!r} here {hint}"
             elif suite not in compared:
                 yield (
-                    f"judges.{name}.suites: no judge reads answers to {suite}: it is multiple choice, or no reward "
-                    f"scores it (suites.{suite}.rewards is empty); leave it out, or let rewards score it"
+                    f"judges.{name}.suites: no judge reads answers to {suite}: it is multiple choice, or no "
+                    f"reward scores it (suites.{suite}.rewards is empty); leave it out, or set rewards there"
                 )
         if spec.pairs == "compare" and not has_pairs:
             yield f"judges.{name}.pairs: `compare` names no pairs; name some there, or set pairs to all"
