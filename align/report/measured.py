@@ -63,14 +63,14 @@ def share_metrics(facts: Facts) -> set[str]:
 
 
 def comparisons(facts: Facts) -> list[Row]:
-    """Win rates on the first suite by the first reward that judges any: what a report opens with."""
+    """Win rates by gold, else the first reward, on the first suite that it judges: what a report opens with."""
     found = [row for row in rows_of(facts) if win_rate_parts(row["metric"]) and "/" not in row["suite"]]
     if not found:
         return []
     rewards = list(dict.fromkeys(parts(row)[0] for row in found))
     judge = "gold" if "gold" in rewards else rewards[0]
-    suite = found[0]["suite"]
-    return [row for row in found if row["suite"] == suite and parts(row)[0] == judge]
+    own = [row for row in found if parts(row)[0] == judge]
+    return [row for row in own if row["suite"] == own[0]["suite"]]
 
 
 def parts(row: Row) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from align.artifacts.durable import write_json
 from align.report.collect import Facts, collect
 from align.report.command import main
 from align.report.figures import share_axis
-from align.report.measured import rows_of, share_metrics, suite_rows
+from align.report.measured import comparisons, rows_of, share_metrics, suite_rows
 from align.report.page import render
 from tests.report.conftest import CURVE
 from tests.report.test_page import Page
@@ -170,3 +170,15 @@ def test_an_axis_of_shares_shows_all_of_them_and_hardly_more_than_there_can_be(v
     assert min(values, default=0) - 0.21 < low and high <= 1.03
     assert high - low > 0.2
     assert low > -0.03 or min(values) < 0
+
+
+def test_a_report_opens_with_a_suite_that_its_judge_has_read(facts: Facts) -> None:
+    (stage,) = facts.evaluations
+    assert stage.evaluation is not None
+    rows = stage.evaluation["rows"]
+    first = {"checkpoint": "sft", "suite": "questions", "metric": "reward/win_rate_over_base"}
+    try:
+        stage.evaluation["rows"] = [{**first, "value": 0.6, "low": 0.5, "high": 0.7, "n": 60}, *rows]
+        assert {row["suite"] for row in comparisons(facts)} == {"held_out"}  # gold has not read the questions
+    finally:
+        stage.evaluation["rows"] = rows
