@@ -10,7 +10,7 @@ def number(value: float | None, digits: int = 3) -> str:
     """Three significant digits, thousands apart, a real minus sign."""
     if value is None:
         return "–"
-    if abs(value) >= 1000:
+    if round(abs(value)) >= 1000:
         text = f"{value:,.0f}"
     elif float(value).is_integer():
         text = f"{value:.0f}"
@@ -26,11 +26,14 @@ def fixed(value: float, digits: int = 2) -> str:
 
 def duration(seconds: float) -> str:
     """`42 s`, `4 min 29 s`, `2 h 05 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    if seconds < 6000:
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)  # before it is taken apart: 119.7 s are two minutes
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def share(value: float) -> str:
