@@ -63,7 +63,7 @@ def share_metrics(facts: Facts) -> set[str]:
 
 
 def comparisons(facts: Facts) -> list[Row]:
-    """Win rates by gold, else the first reward, on the first suite that it judges: what a report opens with."""
+    """Win rates by gold, else the first reward, on the first suite that it judges: a report opens so."""
     found = [row for row in rows_of(facts) if win_rate_parts(row["metric"]) and "/" not in row["suite"]]
     if not found:
         return []
