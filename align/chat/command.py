@@ -50,7 +50,10 @@ def decoding_of(name: str | None, words: Sequence[str]) -> DecodingSpec:
         key, equals, value = word.partition("=")
         if not equals:
             raise Refused(f"--set {word}: should be key=value, such as temperature=0.7")
-        values[key] = yaml.safe_load(value)
+        try:
+            values[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise Refused(f"--set {word}: {value!r} is no value that YAML could read") from None
     try:
         return TypeAdapter(DecodingSpec).validate_python(values)
     except ValidationError as problem:

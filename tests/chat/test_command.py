@@ -122,6 +122,7 @@ def test_decoding_is_the_house_s_own() -> None:
     )
     for words, told in (
         (["temperature"], "key=value"),
+        (["temperature=["], "--set temperature="),
         (["heat=1"], "heat"),
         (["temperature=-1"], "temperature"),
     ):
