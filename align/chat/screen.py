@@ -8,9 +8,13 @@ from rich.text import Text
 
 from align.pipeline.redrawn import Redrawn
 
+# What a terminal obeys, drawn as the sign for it: an answer may hold orders to move, delete or copy.
+SIGNS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t\r"}
+SIGNS |= {ord("\r"): "", 0x7F: "\u2421", **dict.fromkeys(range(0x80, 0xA0), "\ufffd")}
+
 
 class Screen(Redrawn):
-    """One round of answers, a column per model. Models' text is never read as markup."""
+    """One round of answers, a column per model. Models' text is never read as markup, nor obeyed."""
 
     def __init__(self, names: Sequence[str], console: Console) -> None:
         super().__init__(console)
@@ -19,6 +23,7 @@ class Screen(Redrawn):
 
     def show(self, place: int, text: str) -> None:
         """The answer of one model so far."""
+        text = text.translate(SIGNS)
         before, self._texts[place] = self._texts[place], text
         if self._live:
             self._live.update(self._table(), refresh=True)
