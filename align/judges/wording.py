@@ -12,11 +12,12 @@ from typing import Literal
 
 from align.judges.source import Comparison
 
-VERSION = 1  # raise when the same comparison would be worded in another way
+VERSION = 2  # raise when the same comparison would be worded in another way
 Choice = Literal["A", "B", "tie"]
 
 _CONTROL = re.compile(
-    r"<\|[^<>|\n]{1,40}\|>|<｜[^<>｜\n]{1,40}｜>|</?s>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
+    r"<\|[^<>|\n]{1,40}\|>|<｜[^<>｜\n]{1,40}｜>|</?s>|<(?:start|end)_of_turn>"
+    r"|\[\|(?:system|user|assistant|tool|endofturn)\|\]|\[/?INST\]|<</?SYS>>"
     r"|<(?:bos|eos|pad|unk|mask)>|\[(?:CLS|SEP|PAD|MASK|UNK)\]|<\|?endoftext\|?>",
     re.IGNORECASE,
 )
