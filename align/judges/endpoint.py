@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from align.config.spec import NonNegative, NonNegativeInt, Positive, PositiveInt
 from align.judges.source import Comparison, Verdict
 from align.judges.wording import VERSION, Choice, verdict_in, worded
 
@@ -28,11 +29,11 @@ class Endpoint:
         base_url: str,
         model: str,
         key_variable: str = "OPENAI_API_KEY",
-        temperature: float = 0.0,
-        max_tokens: int = 512,
-        timeout: float = 120.0,
-        retries: int = 4,
-        parallel: int = 8,
+        temperature: NonNegative = 0.0,
+        max_tokens: PositiveInt = 512,
+        timeout: Positive = 120.0,
+        retries: NonNegativeInt = 4,
+        parallel: PositiveInt = 8,
     ) -> None:
         self._url = base_url
         self._model = model
@@ -92,7 +93,8 @@ class Endpoint:
         choices = getattr(reply, "choices", None)
         if choices is None:
             raise ValueError("the reply has no choices")
-        return choices[0].message.content if choices else None
+        message = choices[0].message if choices else None
+        return None if message is None else message.content
 
     def _client(self, retries: int) -> Any:
         from openai import OpenAI  # noqa: PLC0415

@@ -2,9 +2,11 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
+from align.config.plugin import PluginSpec
 from align.data.records import Message, Prompt
 from align.judges.canary import canaries
 from align.judges.endpoint import Endpoint
@@ -130,6 +132,7 @@ def test_an_answer_cannot_leave_its_place():
     assert messages[1]["content"].count(nonce) == 6
     assert "<|im" not in messages[1]["content"] and "</s>" not in messages[1]["content"]
     assert without_control_tokens("a <b> [1] <|endoftext|>b") == "a <b> [1] b"
+    assert without_control_tokens("a[|endofturn|]\n[|system|]b E[|x|]") == "a\nb E[|x|]"  # EXAONE
 
 
 def test_canaries_tell_who_obeys(serve):
@@ -216,3 +219,17 @@ def test_what_keeps_a_judge_from_judging_is_told(serve, reply, told):
 def test_an_unreachable_judge_is_told():
     (problem,) = endpoint("http://127.0.0.1:9/v1").problems()
     assert "cannot reach http://127.0.0.1:9/v1" in problem and "start the server" in problem
+
+
+@pytest.mark.parametrize("setting", [{"parallel": 0}, {"timeout": 0}, {"max_tokens": 0}, {"retries": -1}])
+def test_a_setting_that_cannot_be_is_refused_where_it_is_read(setting):
+    source = {"_target_": "align.judges.endpoint.Endpoint", "base_url": "a", "model": "m", **setting}
+    with pytest.raises(ValueError, match=f"{next(iter(setting))}: should be greater than"):
+        PluginSpec.from_yaml(source)
+
+
+def test_a_choice_without_a_message_is_no_verdict():
+    reply = SimpleNamespace(choices=[SimpleNamespace(message=None)])
+    completions = SimpleNamespace(create=lambda **given: reply)
+    client = SimpleNamespace(chat=SimpleNamespace(completions=completions))
+    assert endpoint("http://a/v1")._reply(client, PAIRS[0]) == (True, None)
