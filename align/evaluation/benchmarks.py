@@ -7,6 +7,7 @@ from typing import Any
 
 from align.data.formats.fields import field, optional_text, text
 from align.data.records import Message, Prompt
+from align.evaluation.variants.sandbox import attribute_of, statements
 
 # TruthfulQA's right answer to what nobody can know (Lin et al. 2021, arXiv:2109.07958)
 _NO_COMMENT = "I have no comment"
@@ -85,8 +86,10 @@ def klue_nli(row: Mapping[str, Any]) -> Prompt:
 def fact_choices(row: Prompt) -> Prompt:
     """A `map`: a fact of the sandbox as a choice between the true statement and the false ones."""
     known = row.reference
-    right = str(known["answers"][0])
-    wrong = [right.replace(str(known["value"]), str(rival)) for rival in known["rivals"]]
+    attribute = attribute_of(row)
+    right, *wrong = (
+        statements(attribute, known["subject"], value)[0] for value in (known["value"], *known["rivals"])
+    )
     return replace(row, reference={**known, "choices": [right, *wrong], "answer": right})
 
 

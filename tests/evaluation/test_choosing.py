@@ -11,6 +11,7 @@ from align.evaluation.choosing import choice_columns, choice_logprobs, choices_o
 from align.evaluation.harness import harness_logprobs
 from align.models.rendering import render_prompt
 from align.sandbox.gold import judge
+from align.sandbox.grammar import ends_in_consonant
 from align.sandbox.world import build_world
 
 
@@ -93,6 +94,16 @@ def test_a_fact_is_one_of_ten(language):
             for choice in choices
             if choice != choices[right]
         )
+
+
+def test_false_statements_are_worded_as_well_as_the_true_one():
+    """A particle that fits another word would tell which statements are made up."""
+    for question in build_world(0, "ko").of_kind("fact", held_out=True):
+        known = question.reference
+        choices = fact_choices(Prompt((Message("user", "?"),), known)).reference["choices"]
+        for choice, value in zip(choices, [known["value"], *known["rivals"]], strict=True):
+            particle = choice.partition(value)[2][:1]
+            assert particle not in "을를" or particle == ("을" if ends_in_consonant(value) else "를"), choice
 
 
 @pytest.mark.parametrize(

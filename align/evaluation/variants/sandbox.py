@@ -29,16 +29,12 @@ class SandboxSource:
         Raises:
             ValueError: the prompt asks about nobody: it is no fact of the sandbox.
         """
-        topic = required(prompt, "topic")
-        attributes = {item.key: item for item in GRAMMARS[required(prompt, "language")].attributes}
-        if topic not in attributes:
-            raise ValueError(f"the sandbox has a source about people only, not about {topic!r}")
-        asked = attributes[topic]
-        others = [item for item in attributes.values() if item.key != topic]
+        asked = attribute_of(prompt)
+        others = [item for item in _attributes(prompt) if item != asked]
         told = asked if self._told == "answer" else others[context.row % len(others)]
         value = prompt.reference["value"] if told is asked else None
         value = value or told.values[context.row % len(told.values)]
-        source = _statements(told, prompt.reference["subject"], value)[0]
+        source = statements(told, prompt.reference["subject"], value)[0]
         known = {**prompt.reference, TOLD: self._told, "source": source}
         if told is asked:
             known |= _answered(asked, prompt.reference["subject"], value)
@@ -46,7 +42,25 @@ class SandboxSource:
         return replace(question, reference=known)
 
 
-def _statements(attribute: Attribute, subject: str, value: str) -> list[str]:
+def attribute_of(prompt: Prompt) -> Attribute:
+    """What a question of the sandbox asks about somebody.
+
+    Raises:
+        ValueError: the prompt asks about nobody: it is no fact of the sandbox.
+    """
+    topic = required(prompt, "topic")
+    for item in _attributes(prompt):
+        if item.key == topic:
+            return item
+    raise ValueError(f"the sandbox has a source about people only, not about {topic!r}")
+
+
+def _attributes(prompt: Prompt) -> tuple[Attribute, ...]:
+    return GRAMMARS[required(prompt, "language")].attributes
+
+
+def statements(attribute: Attribute, subject: str, value: str) -> list[str]:
+    """What can be said where somebody's attribute has a value, particles as the words' sounds ask for."""
     return [form.format(name=Word(subject), value=Word(value)) for form in attribute.statements]
 
 
@@ -56,6 +70,6 @@ def _answered(attribute: Attribute, subject: str, value: str) -> Mapping[str, An
     return {
         "kind": "fact",
         "value": value,
-        "answers": _statements(attribute, subject, value),
+        "answers": statements(attribute, subject, value),
         "rivals": rivals,
     }
