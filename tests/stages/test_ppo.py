@@ -106,6 +106,11 @@ def test_a_resumed_run_ends_with_the_same_bits(
     straight = place("straight", settings={"save_every_steps": 1, "keep_checkpoints": 9})
     stage.run(straight)
 
+    for name in ("policy", "value"):  # T9: updates x epochs x minibatches steps, and the rate is at its end
+        adam = torch.load(straight.output.checkpoints / "checkpoint-4" / name / "state.pt")["optimizer"]
+        assert {int(moments["step"]) for moments in adam["state"].values()} == {4 * 2 * 2}
+        assert [entry["lr"] for entry in adam["param_groups"]] == [0.0]
+
     elsewhere = straight.output.path.parent / "elsewhere" / straight.output.path.name
     torn = replace(straight, output=type(straight.output)(elsewhere), settings=place("torn").settings)
     shutil.copytree(straight.output.path, torn.output.path)
