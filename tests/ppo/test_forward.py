@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import (
     GPT2Config,
+    GPT2ForSequenceClassification,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
@@ -123,18 +124,22 @@ def test_only_completion_tokens_reach_the_output_layer() -> None:
     assert [size for size in sizes if size[-1:] == (VOCABULARY,)] == [torch.Size([STATES_STEP, VOCABULARY])]
 
 
-def test_values_stand_before_the_token_they_judge() -> None:
+@pytest.mark.parametrize("kind", [LlamaForSequenceClassification, GPT2ForSequenceClassification])
+def test_values_stand_before_the_token_they_judge_however_rows_are_padded(kind) -> None:
     torch.manual_seed(0)
-    config = llama().config
+    config = (llama() if kind is LlamaForSequenceClassification else gpt2()).config
     config.num_labels = 1
-    model = LlamaForSequenceClassification(config).eval()
-    values = CompletionValues(model)(*parts(as_sequences(PROMPTS, COMPLETIONS, 0)))
+    model = kind(config).eval()
+    scorer = CompletionValues(model)
+    values = scorer(*parts(as_sequences(PROMPTS, COMPLETIONS, 0)))
+    wider = scorer(*parts(as_sequences([*PROMPTS, [4] * 7], [*COMPLETIONS, [9] * 11], 17)))
 
     for row, (prompt, completion) in enumerate(zip(PROMPTS, COMPLETIONS, strict=True)):
         for token in range(len(completion)):
             read = torch.tensor([prompt + completion[:token]])  # the state before the token
-            expected = model.score(model.model(read).last_hidden_state[0, -1])[0]
+            expected = model.score(model.base_model(read).last_hidden_state[0, -1])[0]
             torch.testing.assert_close(values[row, token], expected, atol=1e-5, rtol=0)
+            torch.testing.assert_close(wider[row, token], expected, atol=1e-5, rtol=0)
         assert not values[row, len(completion) :].any()
 
 

@@ -71,3 +71,4 @@ def test_the_score_rises_while_the_controller_holds_the_kl(
     for before, after in zip(rows, rows[1:], strict=False):
         moved = after["objective/kl_coefficient"] - before["objective/kl_coefficient"]
         assert moved * (before["objective/kl"] - 2) >= 0, "towards the target"
+    assert len({row["objective/kl_coefficient"] for row in rows}) > 30, "it is the controller that holds it"
