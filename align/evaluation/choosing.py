@@ -4,6 +4,7 @@ right one.
 Source  Brown et al. 2020, arXiv:2005.14165, §2.4: multiple choice by likelihood, per answer and by its length
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,12 +23,13 @@ def choices_of(prompt: Prompt) -> tuple[list[str], int]:
     """The given answers of a prompt, and which of them is right.
 
     Raises:
-        ValueError: the reference has no `choices`, fewer than two, or an `answer` that is none of them.
+        ValueError: the reference has no `choices`, fewer than two, an empty one, or an `answer` that is none
+            of them.
     """
     choices, answer = [str(item) for item in required(prompt, "choices")], str(required(prompt, "answer"))
-    if len(choices) < 2 or answer not in choices:
+    if len(choices) < 2 or answer not in choices or "" in choices:
         raise ValueError(
-            f"the answer {answer!r} should be one of at least two choices ({', '.join(choices)})"
+            f"the answer {answer!r} should be one of at least two choices, none empty ({', '.join(choices)})"
         )
     return choices, choices.index(answer)
 
@@ -56,6 +58,7 @@ def choice_logprobs(model: Any, tokenizer: Any, prompts: Sequence[Prompt]) -> li
 
     Raises:
         DataError: a prompt does not fit the model's context.
+        ValueError: a likelihood is not finite.
     """
     from align.models.context import context_of  # noqa: PLC0415
     from align.models.likelihood import answer_logprobs, tokenise_answers  # noqa: PLC0415
@@ -75,8 +78,15 @@ def choice_logprobs(model: Any, tokenizer: Any, prompts: Sequence[Prompt]) -> li
         batch = order[start : start + BATCH]
         for row, value in zip(batch, answer_logprobs(model, [rows[row] for row in batch]), strict=True):
             values[row] = value
+    require_finite(values)
     flat = iter(values)
     return [[next(flat) for _ in choices_of(prompt)[0]] for prompt in prompts]
+
+
+def require_finite(logprobs: Sequence[float]) -> None:
+    """Raises ValueError where a likelihood is none: the first would be taken for the likeliest."""
+    if bad := [value for value in logprobs if not math.isfinite(value)]:
+        raise ValueError(f"the likelihood of a choice is {bad[0]}: are the weights sound?")
 
 
 def _likeliest(values: Sequence[float]) -> int:

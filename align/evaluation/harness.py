@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from align.data.records import Prompt
-from align.evaluation.choosing import choices_of
+from align.evaluation.choosing import choices_of, require_finite
 
 TASK = "align_choices"
 _CONFIG = {
@@ -42,7 +42,8 @@ def harness_logprobs(
     The chat template is the tokenizer's; a choice is what the assistant's turn begins with.
 
     Raises:
-        ValueError: lm-eval is not installed, or a prompt is a dialogue of several turns.
+        ValueError: lm-eval is not installed, or a prompt is a dialogue of several turns, or a likelihood is
+            not finite.
     """
     if problem := harness_problem():
         raise ValueError(problem)
@@ -64,7 +65,9 @@ def harness_logprobs(
         )
     assert results is not None  # this process is the first of its group
     samples = sorted(results["samples"][TASK], key=lambda sample: sample["doc_id"])
-    return [[float(found[0]) for found in sample["filtered_resps"]] for sample in samples]
+    logprobs = [[float(found[0]) for found in sample["filtered_resps"]] for sample in samples]
+    require_finite([value for found in logprobs for value in found])
+    return logprobs
 
 
 def _write_task(folder: Path, prompts: Sequence[Prompt]) -> None:

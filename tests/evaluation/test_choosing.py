@@ -64,11 +64,25 @@ def test_the_likeliest_is_chosen_also_by_length():
 
 
 @pytest.mark.parametrize(
-    "reference", [{"choices": ["a"], "answer": "a"}, {"choices": ["a", "b"], "answer": "c"}]
+    "reference",
+    [
+        {"choices": ["a"], "answer": "a"},
+        {"choices": ["a", "b"], "answer": "c"},
+        {"choices": ["a", ""], "answer": "a"},
+    ],
 )
 def test_what_cannot_be_chosen_is_told(reference):
     with pytest.raises(ValueError, match="should be one of at least two choices"):
         choices_of(Prompt((Message("user", "?"),), reference))
+
+
+@pytest.mark.parametrize("ask", [choice_logprobs, harness_logprobs])
+def test_weights_that_say_nothing_choose_nothing(ask, tiny_model, loaded, prompts):
+    """Of choices without a likelihood the first would be taken, which is the right one in some suites."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    torch.nn.init.constant_(model.get_output_embeddings().weight, float("nan"))
+    with pytest.raises(ValueError, match="the likelihood of a choice is nan"):
+        ask(model, loaded[1], prompts)
 
 
 def test_a_prompt_beyond_the_context_is_told(loaded, prompts):
