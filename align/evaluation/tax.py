@@ -6,7 +6,6 @@ Source  Ouyang et al. 2022, "Training language models to follow instructions", a
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,10 +24,10 @@ from align.evaluation.rows import (
     change_suite,
 )
 from align.evaluation.statistics import Interval, mean_intervals
-from align.evaluation.tax_spec import TaxSpec
+from align.evaluation.tax_spec import TaxSpec, TextRead
 from align.evaluation.weighted import weighted_interval
 
-Read = Sequence[tuple[float, int]]  # of every text: its log-probability in nats, its tokens
+Read = Sequence[TextRead]  # of every text, in the same order for all checkpoints
 
 
 def tax_texts(spec: TaxSpec | None, outputs: Path) -> list[str]:
@@ -65,12 +64,16 @@ def tax_rows(
         resamples: bootstrap resamples.
         seed: of the resampling.
     """
-    base = np.asarray(texts.get(spec.base, ()), dtype=np.float64).reshape(-1, 2)
+    base = texts.get(spec.base, ())
     for name, read in texts.items():
-        own = np.asarray(read, dtype=np.float64)
-        yield _exponential(name, PERPLEXITY, -own[:, 0], own[:, 1], resamples, seed)
-        if name != spec.base and len(base):  # nats do not depend on how a tokenizer cuts the text
-            yield _exponential(name, PERPLEXITY_RATIO, base[:, 0] - own[:, 0], base[:, 1], resamples, seed)
+        yield from _exponential(name, PERPLEXITY, [(-own.nats, own.tokens) for own in read], resamples, seed)
+        if name != spec.base and base:  # nats do not depend on how a tokenizer cuts the text
+            lost = [
+                (other.nats - own.nats, other.tokens)
+                for own, other in zip(read, base, strict=True)
+                if own.tokens and _is_same_text(own, other)
+            ]
+            yield from _exponential(name, PERPLEXITY_RATIO, lost, resamples, seed)
     for suite, columns in accuracies.items():
         for name, column in columns.items():
             if name != spec.base and spec.base in columns:
@@ -81,7 +84,13 @@ def tax_rows(
 
 def tax_problems(spec: TaxSpec, rows: Sequence[Row]) -> Iterator[str]:
     """Checkpoints that lost more than `spec` allows, as `tax.<bound>: problem`."""
+    known = {spec.base, *(row.checkpoint for row in rows if row.metric == PERPLEXITY_RATIO)}
     for row in rows:
+        if row.metric == PERPLEXITY and spec.max_perplexity_ratio and row.checkpoint not in known:
+            yield (
+                f"tax.max_perplexity_ratio: {row.checkpoint} and {spec.base} have read no text equally far: "
+                "nothing can be compared; name shorter `texts`"
+            )
         ratio, suite = spec.max_perplexity_ratio, change_suite(row.metric)
         if row.metric == PERPLEXITY_RATIO and ratio and row.value > ratio:
             yield (
@@ -96,13 +105,21 @@ def tax_problems(spec: TaxSpec, rows: Sequence[Row]) -> Iterator[str]:
             )
 
 
-def _exponential(name: str, metric: str, nats: Any, tokens: Any, resamples: int, seed: int) -> Row:
-    """exp of nats per token, and of its bounds."""
+def _is_same_text(one: TextRead, other: TextRead) -> bool:
+    """Whether two tokenizers have got equally far: a text that is cut ends where so many tokens do."""
+    return one.is_whole and other.is_whole or one.tokens == other.tokens
+
+
+def _exponential(
+    name: str, metric: str, read: Sequence[tuple[float, int]], resamples: int, seed: int
+) -> Iterator[Row]:
+    """exp of nats per token, and of its bounds; nothing where no text has tokens."""
+    nats, tokens = np.asarray([item for item in read if item[1]], dtype=np.float64).reshape(-1, 2).T
     texts = np.arange(len(nats))
     found = weighted_interval(nats / tokens, tokens, texts, resamples=resamples, seed=seed)
-    assert found is not None  # every text has tokens
-    low, high = (None if bound is None else math.exp(bound) for bound in (found.low, found.high))
-    return _row(name, metric, Interval(math.exp(found.value), low, high, found.n))
+    if found is not None:
+        low, high = (None if bound is None else math.exp(bound) for bound in (found.low, found.high))
+        yield _row(name, metric, Interval(math.exp(found.value), low, high, found.n))
 
 
 def _row(checkpoint: str, metric: str, found: Interval) -> Row:

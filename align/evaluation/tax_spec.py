@@ -1,10 +1,18 @@
 """Tax: what is asked of the checkpoints to see what alignment cost, as configuration. Torch-free."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from align.config.spec import NonNegative, Positive, PositiveInt, Spec
 from align.data.spec import DataSpec
+
+
+class TextRead(NamedTuple):
+    """How a checkpoint read a text: log-probability in nats, tokens, and whether that was all of it."""
+
+    nats: float
+    tokens: int
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +29,10 @@ class TaxSpec(Spec):
     max_texts: PositiveInt = 200
     max_perplexity_ratio: Positive | None = None
     max_accuracy_loss: NonNegative | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_perplexity_ratio is not None and self.texts is None:
+            raise ValueError("max_perplexity_ratio: there is nothing to read; name `texts`, or leave it out")
 
     def bounds(self) -> dict[str, Any]:
         """Who is the base, and what may be lost, as evaluation.json has it."""

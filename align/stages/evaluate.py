@@ -164,6 +164,8 @@ class Evaluate(Spec):
             yield "data: nothing is held out to measure reward models on; set data.held_out above 0"
         if self.reward_models and self.data is None and not self.judge_sets:
             yield "reward_models: these need `data`: preference pairs, some of them held out (data.held_out)"
+        if self.tax is not None and self.tax.max_accuracy_loss is not None and not self._has_choices():
+            yield "tax.max_accuracy_loss: no suite is multiple choice (`choose`); add one, or leave it out"
         if self.judge_sets and not self.reward_models:
             yield "judge_sets: nobody is measured on them; name reward_models"
 
@@ -276,6 +278,9 @@ class Evaluate(Spec):
     def _compared(self, suites: Iterable[Suite], failed: set[str]) -> list[Suite]:
         """What rewards choose in and judges compare: not what failed, nor what no reward scores."""
         return [suite for suite in suites if suite.name not in failed and self._is_compared(suite.name)]
+
+    def _has_choices(self) -> bool:
+        return any(spec.choose is not None for spec in self.suites.values())
 
     def _is_compared(self, suite: str) -> bool:
         spec = self.suites[suite]

@@ -7,15 +7,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from align.data.spec import DataSpec, SourceSpec
 from align.evaluation.metrics.metric import Column
 from align.evaluation.reading import text_logprobs
 from align.evaluation.tax import tax_problems, tax_rows
-from align.evaluation.tax_spec import TaxSpec
+from align.evaluation.tax_spec import TaxSpec, TextRead
 from align.evaluation.unread import write_unread
 from align.sandbox.corpus import documents
 from align.sandbox.world import build_world
 
-READ = {"base": [(-4.0, 2), (-2.0, 4)], "sft": [(-6.0, 2), (-3.0, 4)]}
+READ = {"base": [TextRead(-4.0, 2), TextRead(-2.0, 4)], "sft": [TextRead(-6.0, 2), TextRead(-3.0, 4)]}
+TEXTS = DataSpec(sources={"a": SourceSpec(path="a", format="text")})
 RIGHT = {"facts": {"base": Column([1.0, 1.0, 0.0, 1.0]), "sft": Column([1.0, 0.0, 0.0, 0.0])}}
 
 
@@ -34,8 +36,9 @@ def test_figures_by_hand():
 
 
 def test_bounds_name_who_lost_what():
-    assert list(tax_problems(TaxSpec(max_perplexity_ratio=2.0, max_accuracy_loss=0.5), rows(TaxSpec()))) == []
-    strict = TaxSpec(max_perplexity_ratio=1.5, max_accuracy_loss=0.1)
+    loose = TaxSpec(texts=TEXTS, max_perplexity_ratio=2.0, max_accuracy_loss=0.5)
+    assert list(tax_problems(loose, rows(loose))) == []
+    strict = TaxSpec(texts=TEXTS, max_perplexity_ratio=1.5, max_accuracy_loss=0.1)
     assert list(tax_problems(strict, rows(strict))) == [
         "tax.max_perplexity_ratio: the perplexity of sft on held-out text is 1.65 times that of base, and "
         "1.5 are allowed",
@@ -48,11 +51,13 @@ def test_texts_are_read_as_transformers_reads_them(tiny_model, texts):
         AutoModelForCausalLM.from_pretrained(tiny_model),
         AutoTokenizer.from_pretrained(tiny_model),
     )
-    for text, (value, tokens) in zip(texts, text_logprobs(model.eval(), tokenizer, texts), strict=True):
+    for text, (value, tokens, is_whole) in zip(
+        texts, text_logprobs(model.eval(), tokenizer, texts), strict=True
+    ):
         ids = torch.tensor([tokenizer(text, add_special_tokens=False)["input_ids"]])
         with torch.no_grad():
             loss = model(input_ids=ids, labels=ids).loss.item()
-        assert tokens == ids.shape[1] - 1
+        assert tokens == ids.shape[1] - 1 and is_whole
         assert -value / tokens == pytest.approx(loss, abs=1e-4)
 
 
@@ -63,3 +68,38 @@ def test_unread_texts_tell_the_same_world(tmp_path):
     everything = " ".join(told)
     assert all(any(form in everything for form in fact.answers) for fact in world.facts)
     assert len(set(told) & set(documents(world, 2000, 0.6))) < 20
+
+
+def test_only_what_both_have_read_is_compared():
+    """Another tokenizer reads fewer texts as one token, and gets further within as many tokens."""
+    read = {
+        "base": [TextRead(0.0, 0), TextRead(-4.0, 2), TextRead(-9.0, 5, False), TextRead(-2.0, 4)],
+        "sft": [TextRead(-9.0, 1), TextRead(-6.0, 3), TextRead(-90.0, 9, False), TextRead(0.0, 0)],
+        "twin": [TextRead(0.0, 0), TextRead(-4.0, 2), TextRead(-10.0, 5, False), TextRead(-2.0, 4)],
+        "far": [TextRead(0.0, 0), TextRead(-4.0, 1, False), TextRead(-1.0, 1, False), TextRead(0.0, 0)],
+    }
+    spec = TaxSpec(texts=TEXTS, max_perplexity_ratio=9.0)
+    found = list(tax_rows(spec, read, {}, resamples=100, seed=0))
+    ratios = {row.checkpoint: row for row in found if row.metric == "perplexity_ratio"}
+    assert ratios["sft"].value == pytest.approx(math.exp(2 / 2)) and ratios["sft"].n == 1
+    assert ratios["twin"].value == pytest.approx(math.exp(1 / 11)) and ratios["twin"].n == 3
+    (problem,) = tax_problems(spec, found)
+    assert problem.startswith("tax.max_perplexity_ratio: far and base have read no text equally far")
+
+
+def test_a_bound_on_nothing_is_refused():
+    with pytest.raises(ValueError, match="max_perplexity_ratio: there is nothing to read; name `texts`"):
+        TaxSpec(max_perplexity_ratio=2.0)
+
+
+def test_long_and_short_texts_keep_their_places(tiny_model, texts):
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(tiny_model),
+        AutoTokenizer.from_pretrained(tiny_model),
+    )
+    short = tokenizer.decode(tokenizer(texts[0], add_special_tokens=False)["input_ids"][:1])
+    found = text_logprobs(model.eval(), tokenizer, [short, " ".join(texts * 50), texts[0]])
+    assert found[0] == TextRead(0.0, 0) and not found[1].is_whole and found[2].is_whole
+    torch.nn.init.constant_(model.get_output_embeddings().weight, float("nan"))
+    with pytest.raises(ValueError, match="the likelihood of text 1 is nan"):
+        text_logprobs(model, tokenizer, texts)

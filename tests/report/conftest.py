@@ -161,9 +161,9 @@ def _taxed(names: Iterable[str]) -> list[Any]:
     """What alignment cost, by the function that real evaluations use."""
     from align.evaluation.metrics.metric import Column
     from align.evaluation.tax import tax_rows
-    from align.evaluation.tax_spec import TaxSpec
+    from align.evaluation.tax_spec import TaxSpec, TextRead
 
-    read = {name: [(-10.0 - place - n % 3, 5) for n in range(40)] for place, name in enumerate(names)}
+    read = {name: [TextRead(-10.0 - place - n % 3, 5) for n in range(40)] for place, name in enumerate(names)}
     right = {
         name: Column([float(n % (2 + place) == 0) for n in range(40)]) for place, name in enumerate(names)
     }

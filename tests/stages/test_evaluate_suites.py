@@ -114,6 +114,7 @@ def test_what_fails_does_not_cost_the_rest(place, tiny_model, written):
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
+        ({"tax": {"max_accuracy_loss": 0.1}}, "tax.max_accuracy_loss: no suite is multiple choice"),
         ({"tax": {"base": "bsae"}}, r"tax.base: no checkpoint 'bsae' here \(base\); did you mean base\?"),
         (
             {
