@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{problem}\n")
         return 2
     target = given.to or _usual_place(given.places)
+    target = target / FILE if target.is_dir() else target
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, page)
     if target.parent == facts.folder and (facts.folder / "run.json").is_file():
@@ -53,5 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="run folders (outputs/runs/quickstart-0001), artifacts, model folders in Hugging Face layout",
     )
-    parser.add_argument("--to", type=Path, help=f"the file to write; else {FILE} in the run folder, or here")
+    parser.add_argument(
+        "--to", type=Path, help=f"the file (or folder) to write to; else {FILE} in the run folder, or here"
+    )
     return parser

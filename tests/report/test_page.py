@@ -76,6 +76,11 @@ def test_it_is_written_quickly_and_is_small(run_folder: Path, tmp_path: Path, ca
     assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "r.html")
 
 
+def test_a_folder_to_write_to_gets_the_page(run_folder: Path, tmp_path: Path, capsys) -> None:
+    assert main([str(run_folder), "--to", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
+
+
 def test_a_planted_script_is_text(html: str, page: Page) -> None:
     assert PLANTED not in html
     assert PLANTED in page.text
