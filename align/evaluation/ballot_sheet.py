@@ -22,9 +22,9 @@ Ballot = dict[str, str]
 
 
 def ballots(samples: Path, pair: tuple[str, str], suite: str | None, most: int) -> list[Ballot]:
-    """At most `most` pairs of different answers of two checkpoints, ordered by their texts alone."""
-    found = sorted(_ballots(samples, pair, suite), key=lambda ballot: ballot["item"])
-    return found[:most]
+    """At most `most` pairs of different answers of two checkpoints, each once, by their texts alone."""
+    found = {ballot["item"]: ballot for ballot in _ballots(samples, pair, suite)}
+    return [found[item] for item in sorted(found)[:most]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ def test_votes_come_back_to_the_answers_they_are_on(tmp_path, capsys):
         {"suite": "s", "prompt": prompt, "completions": {"dpo": {"text": one}, "sft": {"text": other}}}
         for prompt, (one, other) in zip(asked, texts, strict=True)
     ]
+    lines += lines[:20]  # a suite may ask the same twice, and get the same answers
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     sheet = tmp_path / "votes.jsonl"
     words = [str(tmp_path / "run"), "dpo", "sft", str(sheet), "--most", "30"]
@@ -25,6 +26,7 @@ def test_votes_come_back_to_the_answers_they_are_on(tmp_path, capsys):
     assert main(words) == 2 and "exists, with votes perhaps" in capsys.readouterr().err
 
     rows = [json.loads(line) for line in sheet.read_text().splitlines()]
+    assert len({row["item"] for row in rows}) == 30
     assert 5 < sum("good" in row["first"] for row in rows) < 25, "either may come first"
     for row in rows:
         row.update(annotator="ann", verdict="first" if "good" in row["first"] else "second")
