@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from align.artifacts.durable import write_json
 from align.artifacts.store import ArtifactDir
 from align.data.errors import DataError
 from align.evaluation.constant import Flag
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for entry in leaderboard_tables(content):
         Console().print(entry)
     if given.json is not None:
-        given.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        write_json(given.json, content)
     return 0
 
 
