@@ -63,9 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"no evaluation in {missing[0].path.parent}\n")
         return 2
     console = Console()
-    for table in evaluation_tables([asdict(row) for row in pooled_rows(folders)]):
+    for table in evaluation_tables([asdict(row) for row in pooled_rows(folders)], _shares(folders)):
         console.print(table)
     return 0
+
+
+def _shares(folders: Sequence[ArtifactDir]) -> set[str] | None:
+    """The metrics that any of the evaluations calls shares; None where one does not say."""
+    told = [json.loads(folder.evaluation.read_text(encoding="utf-8")).get("shares") for folder in folders]
+    return None if None in told else {metric for shares in told for metric in shares}
 
 
 def _samples(folder: ArtifactDir) -> list[Sample]:

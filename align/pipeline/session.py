@@ -166,8 +166,8 @@ class Session:
             return []
 
     def _tabulate(self, item: Planned) -> None:
-        rows = json.loads(item.artifact.evaluation.read_text(encoding="utf-8"))["rows"]
-        for table in evaluation_tables(rows):
+        found = json.loads(item.artifact.evaluation.read_text(encoding="utf-8"))
+        for table in evaluation_tables(found["rows"], found.get("shares")):
             self._console.print(table)
         for path, tables in (
             (item.artifact.leaderboards, partial(leaderboard_tables, has_pairs=False)),

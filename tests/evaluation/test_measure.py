@@ -1,8 +1,10 @@
 """Tidy rows hold the means one computes by hand, for the suite and for each of its groups."""
 
 import math
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from align.data.records import Message, Prompt
 from align.evaluation.measure import Answers, measure
@@ -108,3 +110,14 @@ def test_a_narrow_terminal_loses_nothing(rows):
         console.print(table)
     text = console.export_text()
     assert "checkpoint" in text and "base" in text and "sft" in text and "\u2026" not in text
+
+
+def test_the_table_prints_in_percent_what_the_evaluation_calls_a_share():
+    row = {"checkpoint": "sft", "suite": "s", "low": None, "high": None, "n": 9}
+    rows = [{**row, "metric": "polite", "value": 0.25}, {**row, "metric": "accuracy", "value": 0.5}]
+    for shares, told in ((["polite"], ("25.0 %", "0.50")), (None, ("0.25", "50.0 %"))):
+        console = Console(width=100, record=True, file=StringIO())
+        for table in evaluation_tables(rows, shares):
+            console.print(table)
+        text = console.export_text()
+        assert all(word in text for word in told)
