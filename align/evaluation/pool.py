@@ -24,7 +24,7 @@ from align.evaluation.win_rate import wins
 RESAMPLES = 2000
 
 Sample = Mapping[str, Any]
-Observation = tuple[int, float, float]
+Observation = tuple[int, float, float | None]  # cluster, value, weight; None where prompts count alike
 
 
 def pooled_rows(folders: Sequence[ArtifactDir]) -> Iterator[Row]:
@@ -81,8 +81,9 @@ def _samples(folder: ArtifactDir) -> list[Sample]:
 def _pooled(key: tuple[str, str, str], observed: Sequence[Sequence[Observation]]) -> Row:
     """Rows of the same prompt in the same run are one cluster."""
     clusters = [f"{run}:{item[0]}" for run, found in enumerate(observed) for item in found]
-    values, weights = np.asarray([item[1:] for found in observed for item in found]).T
-    if np.all(weights == 1):
+    values = np.asarray([item[1] for found in observed for item in found])
+    weights = [item[2] for found in observed for item in found if item[2] is not None]
+    if not weights:
         (found,) = mean_intervals(values[:, None], clusters, resamples=RESAMPLES)
     else:
         weighed = weighted_interval(values, weights, clusters, resamples=RESAMPLES, seed=0)
@@ -94,13 +95,13 @@ def _pooled(key: tuple[str, str, str], observed: Sequence[Sequence[Observation]]
 def _observations(
     checkpoint: str, label: str, metric: str, samples: Sequence[Sample]
 ) -> Iterator[Observation]:
-    """(cluster, value, weight) of one run, for one metric of one checkpoint on a suite or a group of it."""
+    """Those of one run, for one metric of one checkpoint on a suite or a group of it."""
     for sample in samples:
         completions = sample["completions"]
         if checkpoint not in completions or not _belongs(sample, label):
             continue
         measured = completions[checkpoint].get("measured", {})
-        own = measured.get(metric) or (_value(completions, checkpoint, metric), 1)
+        own = measured.get(metric) or (_value(completions, checkpoint, metric), None)
         yield (sample["cluster"], *own)
 
 

@@ -8,6 +8,7 @@ import pytest
 from align.artifacts.store import ArtifactDir
 from align.data.records import Message, Prompt
 from align.evaluation.measure import Answers, measure
+from align.evaluation.metrics.metric import Column
 from align.evaluation.pool import main, pooled_rows
 from align.evaluation.record import write_evaluation, write_samples
 from align.evaluation.suite import Suite
@@ -93,3 +94,17 @@ def test_the_command_names_a_run_without_evaluation(evaluations, capsys):
     assert "sft" in capsys.readouterr().out
     assert main([str(folder / "missing")]) == 2
     assert str(folder / "missing") in capsys.readouterr().err
+
+
+def test_one_run_alone_is_what_it_was(tmp_path):
+    """Three of four rows ask the same; a metric counts rows alike, a score prompts."""
+    prompts = [Prompt((Message("user", text),)) for text in "aaab"]
+    suite = Suite("asked", prompts, {"": range(4)}, {})
+    columns = {"right": Column([1.0, 1.0, 1.0, 0.0])}
+    answers = {"sft": Answers([Completion("t", (1,), True)] * 4, {"gold": [1.0, 1.0, 1.0, 0.0]}, columns)}
+    rows = list(measure(suite, answers, {}, resamples=200, seed=0))
+    output = ArtifactDir(tmp_path / "evaluate")
+    write_samples(output, [suite], {"asked": answers})
+    write_evaluation(output, [suite], rows, {})
+    assert {row.metric: row.value for row in pooled_rows([output])} == {row.metric: row.value for row in rows}
+    assert {row.metric: row.value for row in rows}["right"] == 0.75
