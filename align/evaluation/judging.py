@@ -126,8 +126,17 @@ def write_leaderboards(
     resamples: int,
     seed: int,
 ) -> None:
-    """Write comparisons.jsonl, and leaderboards.json with a flag for every checkpoint that answers alike."""
-    flags = [flag for suite in suites for flag in _flags(suite, given[suite.name])]
+    """Write comparisons.jsonl, and leaderboards.json with a flag for every checkpoint that answers alike.
+
+    Where nothing is compared, neither by judges nor by rewards, many may rightly be answered with one word.
+    """
+    judged_suites = {match.suite for match in judgement.matches}
+    flags = [
+        flag
+        for suite in suites
+        if suite.name in judged_suites or any(own.scores for own in given[suite.name].values())
+        for flag in _flags(suite, given[suite.name])
+    ]
     boards = leaderboards(
         judgement.matches, flags=flags, resamples=resamples, seed=seed, canaries=judgement.canaries
     )

@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from align.artifacts.store import ArtifactDir
 from align.data.records import Message, Prompt
 from align.evaluation.constant import constant_flags
 from align.evaluation.judged import Judged, judged, prompt_name, read_judged, write_judged
+from align.evaluation.judging import Judgement, write_leaderboards
 from align.evaluation.leaderboard import leaderboards
 from align.evaluation.leaderboard_table import leaderboard_tables
+from align.evaluation.measure import Answers
+from align.evaluation.suite import Suite
+from align.generation.sampler import Completion
 from align.judges.scored import Scored
 from align.judges.source import Comparison, Verdict
 from align.rewards.rules import LengthReward
@@ -146,3 +151,12 @@ def test_the_tables_say_who_wins_and_who_does_not():
 )
 def test_agreement_of_both_orders_is_told_where_both_were_asked(values, first, share):
     assert board(replace(match(("b", "a"), values), shown_first=first))["consistent"] == share
+
+
+@pytest.mark.parametrize(("scores", "kinds"), [({}, []), ({"gold": [1.0] * 12}, ["constant"])])
+def test_yes_to_most_questions_is_no_fault_where_nothing_is_compared(tmp_path, scores, kinds):
+    suite = Suite("s", [Prompt((Message("user", str(number)),)) for number in range(12)], {"": range(12)}, {})
+    given = {"s": {"sft": Answers([Completion("yes", (1,), True)] * 12, scores)}}
+    output = ArtifactDir(tmp_path)
+    write_leaderboards(output, [suite], given, Judgement([], {}), resamples=9, seed=0)
+    assert [flag["kind"] for flag in json.loads(output.leaderboards.read_text())["flags"]] == kinds
