@@ -13,7 +13,8 @@ from align.evaluation.rows import ACCURACY
 from align.rewards.rules import required
 
 MARK = "####"
-_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|-?\.\d+")
+# A dash after a digit joins two numbers: 2-3 hours.
+_NUMBER = re.compile(r"(?:(?<!\d)[-−])?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?:(?<!\d)[-−])?\.\d+")
 
 
 class FinalNumber:
@@ -45,4 +46,4 @@ def final_number(text: str) -> Decimal | None:
 
 
 def _decimal(text: str) -> Decimal:
-    return Decimal(text.replace(",", ""))
+    return Decimal(text.replace(",", "").replace("−", "-"))
