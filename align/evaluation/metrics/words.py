@@ -46,5 +46,6 @@ class FirstChoice:
 
 
 def holds(text: str, words: str) -> bool:
-    """Whether words stand in a text, case and the amount of white space aside."""
-    return re.search(rf"(?<!\w){re.escape(normalised(words))}(?!\w)", normalised(text)) is not None
+    """Whether words stand in a text, case and white space aside; a Korean particle may follow."""
+    found = re.search(rf"(?<!\w){re.escape(normalised(words))}(?![^\W가-힣])", normalised(text))
+    return found is not None

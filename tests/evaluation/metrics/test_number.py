@@ -22,6 +22,10 @@ from align.evaluation.metrics.words import FirstChoice, Mentions
         ("first 7 then\n#### 9 (not 10)", "9"),
         ("#### none, so 4", "4"),
         ("-3", "-3"),
+        ("it is −3", "-3"),  # a minus sign, as typographers write it
+        ("2-3 hours", "3"),
+        ("in 2024-05", "5"),
+        ("x=-3", "-3"),
         ("no number", None),
     ],
 )
@@ -56,8 +60,11 @@ def test_words_and_choices():
     def asked(answer):
         return Prompt((Message("user", "?"),), {"answer": answer})
 
-    mentions = Mentions().measure([asked("12345")] * 3, ["It is 12345.", "123456", "1 2 3"])
-    assert mentions["accuracy"].values == [1, 0, 0]
+    said = ["It is 12345.", "123456", "1 2 3", "번호는 12345입니다."]
+    mentions = Mentions().measure([asked("12345")] * 4, said)
+    assert mentions["accuracy"].values == [1, 0, 0, 1]
+    mentions = Mentions().measure([asked("서울")] * 2, ["답은 서울입니다.", "동서울"])
+    assert mentions["accuracy"].values == [1, 0]
     choice = FirstChoice(choices=("yes", "no"))
     found = choice.measure([asked("yes"), asked("no"), asked("no")], ["Yes, not no.", "nobody: no", "maybe"])
     assert found["accuracy"].values == [1, 1, 0]
