@@ -24,20 +24,23 @@ from align.runtime.stage_io import StageIO
 def data_problems(spec: PpoSpec, io: StageIO) -> list[str]:
     """Everything can be read and said to the policy; what does not stop the stage is told to `io`."""
     speaker, problems = speaker_of("policy", spec.policy, io)
+    readers = [speaker]
     if spec.value is not None:
         value, found = speaker_of("value", spec.value, io)
+        readers.append(value)
         problems += found or _unlike(speaker, value)
     if spec.adapter is not None:
         problems += _base_problems(spec, io)
     if speaker is not None:
         _say_who_speaks_otherwise(speaker, spec, io)
+    longest = longest_prompt(spec, *(reader.context for reader in readers if reader is not None))
+    problems += _room_problems(spec, longest)
     prompts = _read("data", spec.data, Prompt, speaker, io, problems)
     if spec.ptx is not None:
         _read("ptx.data", spec.ptx.data, Conversation | Text, speaker, io, problems)
     if problems or prompts is None or speaker is None or not speaker.is_final:
         return problems
     try:
-        longest = longest_prompt(spec, speaker.context)
         fit = fitting(prompts.train, speaker.tokenizer, longest, spec.data.screening)
     except DataError as problem:
         return str(problem).splitlines()
@@ -63,6 +66,15 @@ def _read(
         return None
     io.findings.extend((field, finding) for finding in rows.report.findings)
     return rows
+
+
+def _room_problems(spec: PpoSpec, longest: int | None) -> Iterator[str]:
+    if longest is not None and longest < 1:
+        most = spec.decoding.max_new_tokens
+        yield (
+            f"decoding.max_new_tokens: {most} leave no room for a prompt in the {most + longest} tokens that "
+            "are read; lower it"
+        )
 
 
 def _unlike(policy: Speaker | None, value: Speaker | None) -> Iterator[str]:

@@ -96,9 +96,9 @@ class _Spelt(Sequence[list[int]]):
         return ids[0] if is_one else ids
 
 
-def longest_prompt(spec: PpoSpec, context: int | None) -> int | None:
-    """The most tokens that leave room for an answer in `context`, and that the stage allows."""
-    bounds = [] if context is None else [context - spec.decoding.max_new_tokens]
+def longest_prompt(spec: PpoSpec, *contexts: int | None) -> int | None:
+    """The most tokens that leave room for an answer in every one of `contexts`, and that the stage allows."""
+    bounds = [context - spec.decoding.max_new_tokens for context in contexts if context is not None]
     bounds += [] if spec.max_prompt_tokens is None else [spec.max_prompt_tokens]
     return min(bounds, default=None)
 

@@ -94,6 +94,7 @@ def _loop(
     trackers: Trackers,
 ) -> Loop:
     policy: Any = models.policy.module.model
+    value: Any = models.value.module.model
     settings = LoopSettings(
         updates=spec.updates,
         rollout_batch_size=spec.batch_size,
@@ -112,7 +113,7 @@ def _loop(
         value=spec.value_optimizer,
         value_warmup_updates=spec.value_warmup_updates,
     )
-    plan, held_out = _prompts(spec, io, tokenizer, policy)
+    plan, held_out = _prompts(spec, io, tokenizer, policy, value)
     collector = _collector(spec, io, tokenizer, models, sources)
     target = spec.kl.target if spec.kl.control == "adaptive" else None
     alarms = Alarms(target, [*spec.measured])
@@ -154,11 +155,11 @@ def _collector(
 
 
 def _prompts(
-    spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel
+    spec: PpoSpec, io: StageIO, tokenizer: PreTrainedTokenizerBase, *readers: PreTrainedModel
 ) -> tuple[PromptPlan, list[Asked]]:
     """What is asked in training, in order, and what is held out for the judge."""
     loaded = load_rows(spec.data, Prompt, io.outputs, control_tokens=control_tokens_of(tokenizer))
-    longest = longest_prompt(spec, context_of(policy))
+    longest = longest_prompt(spec, *map(context_of, readers))
     fit = fitting(loaded.train, tokenizer, longest, spec.data.screening)
     held_out = []
     if spec.selection is not None:
