@@ -14,6 +14,7 @@ import torch
 import torch.multiprocessing as mp
 
 from align.ppo.advantage import whiten
+from align.ppo.imitation import Demonstration, Imitation
 from align.ppo.rollout import Experience
 from align.ppo.update import Updater
 from align.runtime import group
@@ -42,6 +43,21 @@ def episodes(rows: list[int], lora: bool) -> Experience:
 
 def learn(policy: Engine, value: Engine, batch: Experience, seed: int = 0) -> Any:
     return Updater(policy, value, CUT).update(batch, ALL, (seed,))
+
+
+def imitated(policy: Engine, value: Engine, batch: Experience) -> list[torch.Tensor]:
+    """The policy's weights once demonstrations were imitated beside: the second process has the long ones."""
+    shown = [Demonstration([3, 4], [*range(5, 6 + 15 * (row % 2) + row)]) for row in range(6)]
+    given = InTurn(shown, 0.5, batch_size=6, seed=0)
+    Updater(policy, value, CUT, given).update(batch, ALL, (0,))
+    return weights(policy)
+
+
+class InTurn(Imitation):
+    """Demonstrations in the order in which they are given."""
+
+    def batch(self, step: int, rank: int = 0, processes: int = 1) -> list[Demonstration]:
+        return [*self._demonstrations][rank::processes]
 
 
 def weights(*trained: Engine) -> list[torch.Tensor]:
@@ -120,6 +136,9 @@ def process(rank: int, port: int, folder: Path) -> None:
         stats = learn(policy, value, episodes(SHARES[rank], lora=False))
         found["bf16", stage] = [stats.sums["policy/loss"], stats.sums["value/loss"]]
         found["kept", stage] = kept(policy, value, rank)
+    for stage in range(4):
+        batch = episodes(SHARES[rank], lora=False)
+        found["imitated", stage] = imitated(*sharded(stage, lora=False), batch)
     found["frozen"] = frozen(rank)
     torch.save(found, folder / f"{rank}.pt")
     leave_group()
@@ -147,6 +166,15 @@ def test_every_stage_learns_what_one_process_learns(found, lora: bool) -> None:
             case_found = found[rank][stage, lora]
             assert abs(case_found["grad_norm"] / stats.policy_steps[0].grad_norm - 1) <= 1e-4
             for one, other in zip(case_found["weights"], expected, strict=True):
+                torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_demonstrations_of_unequal_lengths_neither_hang_nor_change_the_step(found) -> None:
+    """T7: one process needs more microbatches for its demonstrations than the other."""
+    expected = imitated(*engines(RATE), episodes([*range(8)], lora=False))
+    for stage in range(4):
+        for rank in range(2):
+            for one, other in zip(found[rank]["imitated", stage], expected, strict=True):
                 torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
