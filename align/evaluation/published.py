@@ -27,6 +27,9 @@ def published(path: Path) -> tuple[Judged, list[Flag]]:
         DataError: the file cannot be read, or holds something else.
     """
     rows = _rows(path)
+    for number, row in enumerate(rows, start=1):
+        if problem := _problem(row):
+            raise DataError(f"{path}: row {number}: {problem}")
     try:
         names = [prompt_name((Message("user", row["instruction"]),)) for row in rows]
         texts = [row["output_2"] for row in rows], [row["output_1"] for row in rows]
@@ -41,6 +44,17 @@ def published(path: Path) -> tuple[Judged, list[Flag]]:
     match = judged(judge, path.name, (checkpoint, baseline), names, texts, verdicts)
     answers = {checkpoint: texts[0], baseline: texts[1]}
     return match, constant_flags(path.name, names, answers)
+
+
+def _problem(row: Any) -> str | None:
+    """What is wrong with the values of a row; absent ones are told of all rows together."""
+    for name in ("instruction", "output_1", "output_2"):
+        if isinstance(row, Mapping) and not isinstance(row.get(name, ""), str):
+            return f"{name} is no text"
+    said = row.get("preference") if isinstance(row, Mapping) else None
+    if said is None or (isinstance(said, int | float) and (said == 0 or 1 <= said <= 2)):
+        return None
+    return f"preference {said!r} is neither 0, null nor between 1 and 2"
 
 
 def _verdict(preference: float | None) -> Verdict:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from align.data.errors import DataError
 from align.evaluation.judged import Judged, write_judged
+from align.evaluation.published import published
 from align.evaluation.ranked_runs import main
 
 
@@ -69,3 +71,22 @@ def test_what_is_no_evaluation_is_told(tmp_path, capsys):
         with gzip.open(tmp_path / "x.json.gz", "wt") as stream:
             stream.write(content)
         assert main([str(tmp_path / "x.json.gz")]) == 2 and told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"preference": 0.3}, "preference 0.3 is neither 0, null nor between 1 and 2"),
+        ({"preference": 3}, "preference 3 is neither"),
+        ({"preference": "1"}, "preference '1' is neither"),
+        ({"output_1": None}, "output_1 is no text"),
+        ({"instruction": 7}, "instruction is no text"),
+    ],
+)
+def test_what_is_no_annotation_is_told_by_row(tmp_path, changed, problem):
+    row = {"instruction": "q", "output_1": "a", "output_2": "b", "preference": 1.0}
+    row |= {"generator_1": "x", "generator_2": "y", "annotator": "j"}
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([row, {**row, **changed}]))
+    with pytest.raises(DataError, match=f"rows.json: row 2: {problem}"):
+        published(path)
