@@ -4,6 +4,7 @@ Means are over all processes, and over real tokens or valid episodes only.
 Source  Huang et al. 2024, "The N+ implementation details of RLHF with PPO", arXiv:2403.17031, §3
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from align.ppo.advantage import masked, masked_mean, moments
 from align.ppo.collect import Clock, Collected
-from align.ppo.loss import explained_variance
+from align.ppo.kl import token_kl
+from align.ppo.loss import explained_variance, importance_weights
 from align.ppo.rollout import Rollout
 from align.ppo.texts import text_metrics
 from align.ppo.update import POLICY_TOKENS, PTX_TOKENS, VALUE_TOKENS, UpdateStats
@@ -65,7 +67,7 @@ def rollout_metrics(
             f"score/{name}": episode_mean(values.to(valid.device), valid)
             for name, values in collected.parts.items()
         },
-        **_sampler_metrics(rollout),
+        **sampler_metrics(rollout),
         **text_metrics(group.everybodys([list(completion.tokens) for completion in collected.completions])),
     }
 
@@ -88,12 +90,20 @@ def source_metrics(collected: Collected, sources: Sequence[str]) -> dict[str, fl
     return {f"source/{name}/score": sum(scores) / len(scores) for name, scores in by_source.items() if scores}
 
 
-def _sampler_metrics(rollout: Rollout) -> dict[str, float]:
-    """How far the sampler's log-probabilities are from those of training, in nats."""
-    difference = masked((rollout.old_logprobs - rollout.sampler_logprobs).abs(), rollout.mask)
+def sampler_metrics(rollout: Rollout) -> dict[str, float]:
+    """How far the sampler's log-probabilities are from those of training, in nats.
+
+    `sampler/effective_share` is of the tokens: as many, drawn by training itself, would tell as much (Kish).
+    """
+    old, sampler, mask = rollout.old_logprobs, rollout.sampler_logprobs, rollout.mask
+    difference = masked((old - sampler).abs(), mask)
+    weights = importance_weights(old, sampler, math.inf, mask)
+    mean, square = (float(masked_mean(item, mask, group.total)) for item in (weights, weights.square()))
     return {
-        "sampler/difference": float(masked_mean(difference, rollout.mask, group.total)),
+        "sampler/difference": float(masked_mean(difference, mask, group.total)),
         "sampler/difference_max": max(group.everybodys([float(difference.amax())])),
+        "sampler/kl": float(masked_mean(token_kl(sampler, old, mask, "k3"), mask, group.total)),
+        "sampler/effective_share": mean**2 / square if square > 0 else 0.0,
     }
 
 
