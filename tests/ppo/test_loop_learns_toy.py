@@ -16,7 +16,8 @@ from align.data.records import Message, Prompt
 from align.generation.decoding import DecodingSpec
 from align.generation.sampler import TransformersSampler
 from align.models.attention import use_short_attention
-from align.ppo.collect import Collector, Reference
+from align.ppo.advantage import token_rewards
+from align.ppo.collect import Clock, Collector, Reference
 from align.ppo.forward import CompletionLogprobs, CompletionValues
 from align.ppo.kl import FixedKl
 from align.ppo.loop import Loop, LoopSettings
@@ -115,9 +116,8 @@ def loop_over(policy: CompletionLogprobs, value: CompletionValues, sampler: Tran
     )
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_loop_finds_the_best_policy_of_a_transformer(seed: int) -> None:
-    """TV <= .06, and far from where it began; padding, which the reference would say, is never said."""
+def toy(seed: int) -> tuple[CompletionLogprobs, Loop]:
+    """A policy, and the loop that is to improve it."""
     torch.manual_seed(seed)
     sizes = {"vocab_size": 4, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
     config = LlamaConfig(**sizes, num_attention_heads=2, num_labels=1, initializer_range=0.3)
@@ -129,11 +129,40 @@ def test_the_loop_finds_the_best_policy_of_a_transformer(seed: int) -> None:
     decoding = DecodingSpec(temperature=1.0, max_new_tokens=2, seed=seed)
     sampler = TransformersSampler(model, Letters(), decoding)  # type: ignore[arg-type]
     policy = CompletionLogprobs(model, 1.0, sampler.forbidden)
+    return policy, loop_over(policy, CompletionValues(judge), sampler, seed)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_loop_finds_the_best_policy_of_a_transformer(seed: int) -> None:
+    """TV <= .06, and far from where it began; padding, which the reference would say, is never said."""
+    policy, loop = toy(seed)
     reference = sentence_logprobs(policy)
     assert reference.exp().sum().item() == pytest.approx(1, abs=1e-5)
 
-    loop_over(policy, CompletionValues(judge), sampler, seed).run()
+    loop.run()
 
     expected, found = best(reference), sentence_logprobs(policy).exp()
     apart = [0.5 * (one - expected).abs().sum().item() for one in (reference.exp(), found)]
     assert apart[0] > 0.3 and apart[1] <= 0.06
+
+
+def test_the_kl_that_is_logged_is_the_one_that_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """trl#1161, #1180: one tensor, at the coefficient that is logged with it."""
+    charged = []
+
+    def heard(score: torch.Tensor, kl: torch.Tensor, mask: torch.Tensor, coefficient: float) -> torch.Tensor:
+        rewards = token_rewards(score, kl, mask, coefficient)
+        charged.append((score.sum() - rewards.sum()).item() / len(score))
+        return rewards
+
+    monkeypatch.setattr("align.ppo.loop.token_rewards", heard)
+    _, loop = toy(0)
+    for update in range(3):
+        metrics, _ = loop._once(Clock())
+        loop.update += 1
+        logged = metrics["objective/kl_coefficient"] * metrics["objective/kl"]
+        assert logged == pytest.approx(charged[-1], abs=1e-5)
+        assert metrics["objective/reward"] == pytest.approx(
+            metrics["objective/shaped_score"] - logged, abs=1e-5
+        )
+        assert (abs(logged) > 1e-3) == (update > 0), "there is something to charge once it has moved"
