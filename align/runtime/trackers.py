@@ -41,7 +41,7 @@ class Trackers:
 
 @contextmanager
 def runs_ended() -> Iterator[None]:
-    """End what trackers keep open in this process after the `with` block, so that every stage has its own run.
+    """End what trackers keep open in this process after the `with` block: every stage has its own run.
 
     transformers' Trainer takes the run that it finds, and leaves it open for whoever comes next.
     """
