@@ -39,7 +39,7 @@ def test_wandb_has_a_run_of_its_own_for_every_stage_of_a_worker(
     words = ("run.fresh=[sft,reward,ppo]", "run.name=tracked", "tracking=wandb")
     done = toy.run(outputs, "pipeline=chain", *words)
     assert done.returncode == 0, done.stderr
-    told = [path.read_bytes() for path in sorted((outputs / "tracking" / "wandb").glob("*/run-*.wandb"))]
+    told = [path.read_bytes() for path in sorted((outputs / "tracking" / "wandb").glob("offline-*/*.wandb"))]
     trained = [re.findall(rb"output_dir.{0,99}?artifacts/([a-z]+)-", run, re.DOTALL) for run in told]
     assert trained == [[b"sft"], [b"reward"], []]  # PPO has no Trainer that tells its folder
     assert [b"policy/approx_kl" in run for run in told] == [False, False, True]
