@@ -41,8 +41,9 @@ def test_wandb_has_a_run_of_its_own_for_every_stage_of_a_worker(
     assert done.returncode == 0, done.stderr
     told = [path.read_bytes() for path in sorted((outputs / "tracking" / "wandb").glob("offline-*/*.wandb"))]
     trained = [re.findall(rb"output_dir.{0,99}?artifacts/([a-z]+)-", run, re.DOTALL) for run in told]
-    assert trained == [[b"sft"], [b"reward"], []]  # PPO has no Trainer that tells its folder
-    assert [b"policy/approx_kl" in run for run in told] == [False, False, True]
+    # DPO follows a fresh SFT; PPO has no Trainer that tells its folder.
+    assert trained == [[b"sft"], [b"dpo"], [b"reward"], []]
+    assert [b"policy/approx_kl" in run for run in told] == [False, False, False, True]
 
 
 def test_a_tracker_that_is_missing_is_told_before_anything_runs(toy: Toy, tmp_path: Path) -> None:
