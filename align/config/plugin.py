@@ -8,6 +8,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -115,9 +116,15 @@ class PluginSpec:
         return replace(self, arguments=arguments)
 
     def build(self, **extra: Any) -> Any:
-        """Call the target with its arguments, nested leaves built first, and `extra`."""
+        """Call the target with its arguments, nested leaves built first, and `extra`.
+
+        A function that needs more than that is not called yet: it comes back with these arguments bound.
+        """
         built = {name: _mapped(value, PluginSpec.build) for name, value in self.arguments.items()}
-        return self.resolve()(**{**built, **extra})
+        target = self.resolve()
+        if inspect.isroutine(target) and self.missing_arguments(*extra):
+            return partial(target, **{**built, **extra})
+        return target(**{**built, **extra})
 
     def source_digest(self) -> str:
         """sha256 of the code that the target means: editing it changes what is built with it."""

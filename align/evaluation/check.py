@@ -22,6 +22,7 @@ from align.evaluation.tax_spec import TaxSpec
 from align.models.spec import ModelSpec
 from align.models.tokenizer import control_tokens_of
 from align.rewards.composed import leaves
+from align.rewards.function import as_source
 from align.rewards.source import RewardSource
 from align.runtime.speaker import speaker_of
 from align.runtime.stage_io import StageIO
@@ -32,7 +33,7 @@ REMEDY = "remove it there, or leave such prompts out with a `filter` on their so
 def reward_problems(field: str, plugin: PluginSpec, suites: Sequence[Suite], io: StageIO) -> list[str]:
     """The reward can be built; its models can be read; without models it can score what it will be given."""
     try:
-        source = plugin.build()
+        source = as_source(plugin.build())
     except (TypeError, ValueError) as problem:
         return [f"{field}: {problem}"]
     read = (getattr(leaf, "spec", None) for leaf in leaves(source))

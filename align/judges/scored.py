@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from align.data.records import Prompt
 from align.judges.source import Comparison, Verdict
+from align.rewards.function import as_source
 from align.rewards.source import RewardSource
 
 Answer = tuple[str, str]  # what the prompt says and knows, and the completion
@@ -19,7 +20,7 @@ class Scored:
     def __init__(self, reward: RewardSource, tie: float = 0.0) -> None:
         if tie < 0:
             raise ValueError(f"tie: {tie} is below 0; it is the largest difference that counts as none")
-        self._reward = reward
+        self._reward = as_source(reward)
         self._tie = tie
         self._scores: dict[Answer, float] = {}
 

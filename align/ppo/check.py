@@ -17,6 +17,7 @@ from align.models.tokenizer import control_tokens_of
 from align.ppo.prompts import fitting, longest_prompt
 from align.ppo.spec import PpoSpec
 from align.rewards.composed import leaves
+from align.rewards.function import as_source
 from align.runtime.speaker import Speaker, speaker_of
 from align.runtime.stage_io import StageIO
 
@@ -91,7 +92,7 @@ def _reward_models(spec: PpoSpec) -> Iterator[tuple[str, ModelSpec]]:
     """The models that the rewards read, by field; a reward that cannot be built is told elsewhere."""
     for name, entry in spec.rewards.items():
         try:
-            source = entry.source.build()
+            source = as_source(entry.source.build())
         except (TypeError, ValueError):
             continue
         for leaf in leaves(source):

@@ -103,8 +103,9 @@ class Collector:
             completions = self.sampler.complete_tokens([item.tokens for item in asked], asked[0].episode)
         with clock.phase("score"):
             prompts, texts = [item.prompt for item in asked], [completion.text for completion in completions]
-            scored = score_completions(self.sources, prompts, texts)
-            measured = score_completions(self.measured, prompts, texts).parts if self.measured else {}
+            ids = [completion.tokens for completion in completions]
+            scored = score_completions(self.sources, prompts, texts, ids)
+            measured = score_completions(self.measured, prompts, texts, ids).parts if self.measured else {}
         sequences = as_sequences(
             [item.tokens for item in asked], [completion.tokens for completion in completions], self.pad
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from align.data.records import Prompt
+from align.rewards.function import Ids, scores_of_tokens
 from align.rewards.source import RewardSource
 
 
@@ -35,16 +36,19 @@ class Scored:
 
 
 def score_completions(
-    sources: Mapping[str, WeightedSource], prompts: Sequence[Prompt], completions: Sequence[str]
+    sources: Mapping[str, WeightedSource],
+    prompts: Sequence[Prompt],
+    completions: Sequence[str],
+    completion_ids: Ids | None = None,
 ) -> Scored:
-    """Ask every source about every completion.
+    """Ask every source about every completion; functions may want its tokens as well.
 
     Raises:
         ValueError: a source returns another number of scores than it was given completions.
     """
     parts = {}
     for name, item in sources.items():
-        given = item.source.score(prompts, completions)
+        given = scores_of_tokens(item.source, prompts, completions, completion_ids)
         if len(given) != len(completions):
             raise ValueError(f"rewards.{name} gave {len(given)} scores for {len(completions)} completions")
         parts[name] = torch.tensor([math.nan if value is None else float(value) for value in given])

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
 from align.data.records import Prompt
+from align.rewards.function import as_source
 from align.rewards.source import RewardSource
 
 
@@ -11,7 +12,7 @@ class Composed(ABC):
     """A reward source made of others; what a completion's scores come to is `total`."""
 
     def __init__(self, sources: Mapping[str, RewardSource]) -> None:
-        self.sources = dict(sources)
+        self.sources = {name: as_source(source) for name, source in sources.items()}
 
     def parts(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> dict[str, list[float]]:
         """Each source's own scores: source name -> (B,)."""

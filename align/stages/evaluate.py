@@ -21,6 +21,7 @@ from align.evaluation.suite import Suite, SuiteSpec, load_suite, suite_card_prob
 from align.evaluation.tax_spec import TaxSpec
 from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
+from align.rewards.function import located_source, missing_arguments
 from align.stages.stage import StageIO
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Evaluate(Spec):
 
     def _reward_problems(self) -> Iterator[str]:
         for name, plugin in self.rewards.items():
-            yield from (f"rewards.{name}: {problem}" for problem in plugin.missing_arguments())
+            yield from (f"rewards.{name}: {problem}" for problem in missing_arguments(plugin))
         for suite, spec in self.suites.items():
             for name in spec.rewards or ():
                 if name not in self.rewards:
@@ -217,7 +218,7 @@ class Evaluate(Spec):
         self, answering: "Answering", io: StageIO, suites: Sequence[Suite]
     ) -> "dict[str, dict[str, Answers]]":
         """Suite -> checkpoint -> answers with their scores."""
-        rewards = {name: plugin.located(io.locate).build() for name, plugin in self.rewards.items()}
+        rewards = {name: located_source(plugin, io.locate) for name, plugin in self.rewards.items()}
         spoken = answering.spoken(suites)
         compared = self._compared(suites, set())
         for name, spec in self.best_of.items():
