@@ -42,6 +42,25 @@ def row_uniforms(seed: int, rows: Sequence[int], steps: int) -> Tensor:
     return torch.from_numpy(np.stack([stream.random(steps, dtype=np.float32) for stream in streams]))
 
 
+class NotFinite(RuntimeError):
+    """A model's logits hold NaN, so that no token can be chosen: weights are broken."""
+
+    def __init__(self) -> None:
+        super().__init__("the model's next tokens have no probabilities (NaN): its weights are broken")
+
+
+def likeliest(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Token ids and their log-probabilities. (B, V) -> both (B,)
+
+    Raises:
+        NotFinite: logits hold NaN.
+    """
+    highest, chosen = logits.max(dim=-1)
+    if highest.isnan().any():
+        raise NotFinite
+    return chosen, highest - logits.logsumexp(dim=-1)
+
+
 def draw(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
     """Sample from softmax(logits) by inverting its distribution function.
 
@@ -51,10 +70,15 @@ def draw(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Token ids, and their log-probabilities in float64. Both (B,)
+
+    Raises:
+        NotFinite: logits hold NaN.
     """
     # Double precision: summing a large vocabulary in single precision would misplace the last tokens.
     probabilities = torch.softmax(logits.double(), dim=-1)
     cumulative = probabilities.cumsum(dim=-1)
+    if cumulative[:, -1].isnan().any():
+        raise NotFinite
     threshold = uniforms.to(cumulative) * cumulative[:, -1]
     drawn = torch.searchsorted(cumulative, threshold[:, None], right=True)
     return drawn[:, 0], probabilities.gather(1, drawn)[:, 0].log()

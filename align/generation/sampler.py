@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from align.data.errors import DataError
 from align.data.records import Message
 from align.generation.batch import Answer, decode
-from align.generation.choice import draw, row_uniforms, shaping
+from align.generation.choice import draw, likeliest, row_uniforms, shaping
 from align.generation.decoding import DecodingSpec
 from align.models.context import context_of
 from align.models.rendering import render_prompt
@@ -167,8 +167,7 @@ class TransformersSampler:
         def choose(logits: Tensor, batch_rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
             logits = logits.masked_fill(self.forbidden, -torch.inf)
             if uniforms is None:
-                highest, likeliest = logits.max(dim=-1)
-                return likeliest, highest - logits.logsumexp(dim=-1)
+                return likeliest(logits)
             return draw(self._shaped(logits), uniforms[batch_rows.cpu(), step])
 
         pad = self._tokenizer.pad_token_id or 0

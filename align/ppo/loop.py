@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from align.data.records import Prompt
+from align.generation.choice import NotFinite
 from align.ppo.advantage import generalized_advantage, token_rewards, whiten
 from align.ppo.collect import Clock, Collected, Collector
 from align.ppo.diagnostics import rollout_metrics, source_metrics, time_metrics, update_metrics
@@ -29,6 +30,7 @@ from align.runtime.engine import Engine
 from align.runtime.processes import rank
 
 MOST_SKIPPED = 3  # updates in a row in which a model took no step, as no gradient of it was finite
+LOWER = "lower policy_optimizer.learning_rate and value_optimizer.learning_rate"
 
 
 class TrainingBroke(RuntimeError):
@@ -115,7 +117,10 @@ class Loop:
         share = settings.rollout_batch_size // group.size()
         first = self.update * settings.rollout_batch_size + rank() * share
         # 1 sample, 2 truncate at the end of turn, 3 score, 4 log-probabilities and values
-        collected = self._collector.collect(self._prompts.batch(first, share), clock)
+        try:
+            collected = self._collector.collect(self._prompts.batch(first, share), clock)
+        except NotFinite as problem:
+            raise TrainingBroke(f"{problem}. This is update {self.update + 1}: {LOWER}") from None
         rollout = collected.rollout
         # 5 reward of every token
         kl = token_kl(rollout.old_logprobs, rollout.reference_logprobs, rollout.mask)
@@ -178,8 +183,7 @@ class Loop:
         if self._skipped >= MOST_SKIPPED:
             raise TrainingBroke(
                 f"no gradient of the {' or the '.join(stuck)} was finite for {MOST_SKIPPED} updates, the "
-                f"last of them {self.update + 1}; lower policy_optimizer.learning_rate and "
-                "value_optimizer.learning_rate"
+                f"last of them {self.update + 1}; {LOWER}"
             )
 
     @property

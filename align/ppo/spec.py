@@ -1,5 +1,6 @@
 """PPO as configuration: what is optimised, how far the policy may go, and how it gets there. Torch-free."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +18,7 @@ from align.config.spec import (
 from align.data.spec import DataSpec
 from align.generation.decoding import DecodingSpec
 from align.models.spec import ModelSpec
+from align.rewards.function import missing_arguments
 from align.runtime.spec import BatchSpec
 
 
@@ -41,23 +43,34 @@ class KlSpec(Spec):
     """How far the policy may go from the reference, in nats per completion.
 
     `control: fixed` keeps the coefficient; `adaptive` moves it towards the KL that `target` names (Ziegler et
-    al. 2019, arXiv:1909.08593, §2.2), by at most a fifth per `horizon` episodes. `cap` ends training where
-    the mean KL of a rollout is above it. `in_loss` takes the penalty out of the reward and adds an estimate
-    of the KL, times the coefficient, to the policy's loss: k2 has the gradient of KL(policy || reference), k3
-    (as in GRPO) that of KL(reference || policy). The coefficient then weighs against advantages as they are,
-    whitened or not.
+    al. 2019, arXiv:1909.08593, §2.2), by at most a fifth per `horizon` episodes, and keeps it from `lowest`
+    to `highest` where these are given. `cap` ends training where the mean KL of a rollout is above it.
+    `in_loss` takes the penalty out of the reward and adds an estimate of the KL, times the coefficient, to
+    the policy's loss: k2 has the gradient of KL(policy || reference), k3 (as in GRPO) that of
+    KL(reference || policy). The coefficient then weighs against advantages as they are, whitened or not.
     """
 
     coefficient: NonNegative = 0.05
     control: Literal["fixed", "adaptive"] = "fixed"
     target: Positive = 6.0
     horizon: Positive = 10_000.0
+    lowest: NonNegative | None = None
+    highest: Positive | None = None
     cap: Positive | None = None
     in_loss: Literal["k2", "k3"] | None = None
 
     def __post_init__(self) -> None:
         if self.control == "adaptive" and self.coefficient == 0:
             raise ValueError("coefficient: adaptive control multiplies it, and 0 stays 0; set it above 0")
+        if self.control == "fixed":
+            for name in ("lowest", "highest"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: a fixed coefficient does not move; set control to adaptive")
+        elif not (self.lowest or 0.0) <= self.coefficient <= (self.highest or math.inf):
+            raise ValueError(
+                f"coefficient: {self.coefficient} is not between lowest ({self.lowest}) and highest "
+                f"({self.highest})"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,15 +197,15 @@ class PpoSpec(BatchSpec):
         if not self.rewards:
             yield "rewards: nothing is rewarded; name at least one source"
         for name, entry in self.rewards.items():
-            yield from (f"rewards.{name}.source: {problem}" for problem in entry.source.missing_arguments())
+            yield from (f"rewards.{name}.source: {problem}" for problem in missing_arguments(entry.source))
         for name, plugin in self.measured.items():
-            yield from (f"measured.{name}: {problem}" for problem in plugin.missing_arguments())
+            yield from (f"measured.{name}: {problem}" for problem in missing_arguments(plugin))
 
     def _selection_problems(self) -> Iterator[str]:
         if self.selection is None:
             return
         judge = self.selection.judge
-        yield from (f"selection.judge: {problem}" for problem in judge.missing_arguments())
+        yield from (f"selection.judge: {problem}" for problem in missing_arguments(judge))
         if any(entry.source == judge for entry in self.rewards.values()):
             yield "selection.judge: it is what the policy is paid by, which rises in any case; choose another"
         if not self.data.held_out:

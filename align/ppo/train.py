@@ -4,6 +4,7 @@ Reads   policy, value model, prompts, checkpoints/ of an interrupted run
 Writes  model/, value/, adapter/, ask.py, metrics.jsonl, samples.jsonl, data.json, checkpoints/
 """
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,7 @@ from align.ppo.snippet import write_snippet
 from align.ppo.spec import KlSpec, PpoSpec
 from align.ppo.summary import summary
 from align.ppo.update import Updater, UpdateSettings
+from align.rewards.function import located_source
 from align.rewards.holding import hold
 from align.rewards.learned import share_base
 from align.runtime import group
@@ -218,7 +220,7 @@ def _selection(
 
 
 def _source(plugin: PluginSpec, io: StageIO, weight: float = 1.0) -> WeightedSource:
-    source = plugin.located(io.locate).build()
+    source = located_source(plugin, io.locate)
     hold(source, holding_of(io))
     return WeightedSource(source, weight)
 
@@ -245,7 +247,8 @@ def _update_settings(spec: PpoSpec, io: StageIO) -> UpdateSettings:
 def _controller(kl: KlSpec) -> Controller:
     if kl.control == "fixed":
         return FixedKl(kl.coefficient)
-    return AdaptiveKl(kl.coefficient, kl.target, kl.horizon)
+    highest = math.inf if kl.highest is None else kl.highest
+    return AdaptiveKl(kl.coefficient, kl.target, kl.horizon, kl.lowest or 0.0, highest)
 
 
 def _shaping(spec: PpoSpec, io: StageIO, sources: Mapping[str, WeightedSource]) -> Shaping:

@@ -1,9 +1,10 @@
 """The drawn tokens follow the stated distribution, and each row's random numbers are its own."""
 
 import numpy as np
+import pytest
 import torch
 
-from align.generation.choice import draw, row_uniforms, shaping
+from align.generation.choice import NotFinite, draw, likeliest, row_uniforms, shaping
 from align.generation.decoding import DecodingSpec
 
 
@@ -22,6 +23,16 @@ def test_the_extreme_uniforms_never_pick_an_excluded_token():
     logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]]).expand(2, -1)
     extremes = torch.tensor([0.0, np.nextafter(np.float32(1), np.float32(0))])
     assert draw(logits, extremes)[0].tolist() == [1, 2]
+
+
+def test_nothing_is_chosen_from_what_is_not_a_number():
+    for bad in (torch.tensor([[0.0, torch.nan]]), torch.tensor([[-torch.inf, torch.nan]])):
+        with pytest.raises(NotFinite, match="weights are broken"):
+            draw(bad, torch.tensor([0.3]))
+        with pytest.raises(NotFinite):
+            likeliest(bad)
+    chosen, logprob = likeliest(torch.tensor([[0.0, 2.0, -torch.inf]]))
+    assert chosen.tolist() == [1] and logprob.item() == pytest.approx(-np.log1p(np.exp(-2.0)))
 
 
 def test_row_uniforms_are_a_function_of_seed_and_row():

@@ -150,6 +150,13 @@ def test_a_resumed_run_ends_with_the_same_bits(
         ({"decoding": {"temperature": 1, "top_p": 0.9}}, "decoding", "biased"),
         ({"decoding": {"temperature": 1, "top_k": 20}}, "decoding", "biased"),
         ({"kl": {"target": -1}}, "kl.target", "greater than 0"),
+        (
+            {"kl": {"control": "adaptive", "lowest": 0.1}},
+            "kl",
+            "0.05 is not between lowest (0.1) and highest",
+        ),
+        ({"kl": {"control": "adaptive", "highest": 0.01}}, "kl", "0.05 is not between lowest (None)"),
+        ({"kl": {"highest": 0.2}}, "kl", "highest: a fixed coefficient does not move"),
         ({"dual_clip": 0.5}, "dual_clip", "above 1"),
         ({"importance_cap": 0.5}, "importance_cap", "1 or above"),
         ({"value_warmup_updates": 16}, "value_warmup_updates", "leave none"),
@@ -169,25 +176,6 @@ def test_the_ruler_is_not_for_training(place: Place, tiny_model: Path, prompt_da
     gold = {"gold": {"source": {"_target_": "align.rewards.rules.SandboxGold"}}}
     problems = stage_of(prompt_data, tiny_model, rewards=gold).check(place("ppo"))
     assert any("rewards.gold" in line and "measured" in line for line in problems)
-
-
-def test_scores_that_are_not_finite_end_the_run(
-    place: Place, tiny_model: Path, prompt_data: DataSpec
-) -> None:
-    from align.ppo.loop import TrainingBroke
-
-    broken = {"broken": {"source": {"_target_": f"{__name__}.Broken"}}}
-    io = place("ppo")
-    with pytest.raises(TrainingBroke, match="not finite"):
-        stage_of(prompt_data, tiny_model, rewards=broken).run(io)
-    assert not io.output.model.exists()
-
-
-class Broken:
-    """A source that gives no number for most completions."""
-
-    def score(self, prompts: Any, completions: Any) -> list[float]:
-        return [float("nan")] * (len(prompts) - 1) + [1.0]
 
 
 def test_scores_are_paid_relative_to_demonstrations_and_values_start_alike(

@@ -1,12 +1,14 @@
-"""How PPO ends: at its KL cap, or where gradients stay without finite values; what it leaves behind."""
+"""How PPO ends: at its KL cap, or where gradients, scores or weights are not finite; what it leaves."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from align.artifacts.checkpoint import newest_sound, step_of
 from align.artifacts.metrics import read_metrics
@@ -66,3 +68,36 @@ def test_training_ends_where_the_kl_is_above_its_cap(
     samples = [json.loads(line) for line in io.output.samples.read_text().splitlines()]
     assert [row["step"] for row in samples] == [1] * 10 + [len(kls)] * 10
     assert repr(samples[-1]["text"]) in capsys.readouterr().out
+
+
+def test_scores_that_are_not_finite_end_the_run(
+    place: Place, tiny_model: Path, prompt_data: DataSpec
+) -> None:
+    broken = {"broken": {"source": {"_target_": f"{__name__}.Broken"}}}
+    io = place("ppo")
+    with pytest.raises(TrainingBroke, match="not finite"):
+        stage_of(prompt_data, tiny_model, rewards=broken).run(io)
+    assert not io.output.model.exists()
+
+
+def test_a_policy_whose_weights_are_broken_is_named(
+    place: Place, tiny_model: Path, prompt_data: DataSpec, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_model, broken)
+    model = AutoModelForCausalLM.from_pretrained(broken, dtype="float32")
+    model.get_input_embeddings().weight.data.fill_(float("nan"))
+    model.save_pretrained(broken)
+    io = place("ppo")
+    with pytest.raises(
+        TrainingBroke, match="its weights are broken. This is update 1: lower policy_optimizer"
+    ):
+        stage_of(prompt_data, tiny_model, policy={"path": str(broken)}).run(io)
+    assert not io.output.model.exists()
+
+
+class Broken:
+    """A source that gives no number for most completions."""
+
+    def score(self, prompts: Any, completions: Any) -> list[float]:
+        return [float("nan")] * (len(prompts) - 1) + [1.0]
