@@ -6,9 +6,7 @@ Reads   outputs/runs/<run>/<stage>, outputs/artifacts/<name>, model folders
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
-
+from align.artifacts.hub_name import hub_name
 from align.artifacts.store import ArtifactDir, check_sizes, read_lineage
 
 SILENT = ("reward", "evaluate")  # kinds whose artifacts do not talk
@@ -47,13 +45,13 @@ def find(name: str, outputs: Path, run: str | None) -> Place:
             return _artifact(name, ArtifactDir(path.resolve()))
         if (path / "config.json").is_file():
             return Place(path.resolve().name if path.is_dir() else name, str(path))
-    hub, _, revision = name.partition("@")
-    if "/" in hub and not hub.startswith((".", "/", "~")) and not known[0].exists():
-        try:
-            validate_repo_id(hub)
-        except HFValidationError as problem:
-            raise PlaceError(f"{name}: neither a folder nor a Hub id ({problem})") from None
-        return Place(hub.rpartition("/")[2], hub, revision or None)
+    try:
+        found = hub_name(name)
+    except ValueError as problem:
+        raise PlaceError(str(problem)) from None
+    if found is not None:
+        hub, revision = found
+        return Place(hub.rpartition("/")[2], hub, revision)
     where = f"there is no run below {outputs}"
     if folder is not None:
         stages = sorted(path.name for path in folder.iterdir() if path.is_symlink())

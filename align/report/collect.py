@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from align.artifacts.hub_name import hub_name
 from align.artifacts.lineage import walk
 from align.artifacts.metrics import read_metrics
 from align.artifacts.store import ArtifactDir, ArtifactError, read_lineage
 from align.report.alarms import Alarm, alarms_in
-from align.report.model_folder import ModelFacts, is_model_folder, read_model
+from align.report.model_folder import ModelFacts, is_model_folder, read_hub_model, read_model
 
 EARLIER = "earlier"  # status of an ancestor that the run did not have to look at
 
@@ -123,7 +124,8 @@ def collect(paths: Sequence[Path]) -> Facts:
     """Read what lies at these places; several become one report.
 
     Args:
-        paths: run folders, artifact folders (or links to them), model folders in Hugging Face layout.
+        paths: run folders, artifact folders (or links to them), model folders in Hugging Face layout, or
+            `<Hub id>[@<revision>]`.
 
     Raises:
         ReportError: a place is none of these, or an artifact is damaged.
@@ -155,6 +157,12 @@ def _collect_one(path: Path) -> Facts:
     if is_model_folder(path):
         model = read_model(path)
         return Facts(title=model.name, folder=path, stages=(), models=(model,))
+    try:
+        if found := hub_name(str(path)):
+            model = read_hub_model(*found)
+            return Facts(title=model.name, folder=path, stages=(), models=(model,))
+    except ValueError as problem:
+        raise ReportError(str(problem)) from None
     raise ReportError(
         f"{path}: no run folder (run.json), no finished artifact (lineage.json) and no model folder "
         "(config.json); name one, such as outputs/runs/quickstart-0001"

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "places",
         nargs="+",
         type=Path,
-        help="run folders (outputs/runs/quickstart-0001), artifacts, model folders in Hugging Face layout",
+        help="run folders (outputs/runs/quickstart-0001), artifacts, model folders, <Hub id>[@<revision>]",
     )
     parser.add_argument(
         "--to", type=Path, help=f"the file (or folder) to write to; else {FILE} in the run folder, or here"

@@ -1,18 +1,21 @@
-"""Model folder: weights in Hugging Face layout -> what can be said of them without loading them.
+"""Model folder: weights in Hugging Face layout, here or on the Hub -> what can be said without loading them.
 
 Reads   config.json, the headers of *.safetensors, generation_config.json, README.md, align_contract.json
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
 import yaml
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import safe_open
 
 FRONT = "---\n"
+DESCRIPTION = ("*.json", "*.jinja", "README.md")  # of a model on the Hub; its weights are not fetched
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ModelFacts:
     has_template: bool
     has_contract: bool
     licence: str | None
-    gib: float
+    gib: float | None
 
 
 def is_model_folder(path: Path) -> bool:
@@ -37,8 +40,24 @@ def is_model_folder(path: Path) -> bool:
     return (path / "config.json").is_file() and any(path.glob("*.safetensors"))
 
 
+def read_hub_model(name: str, revision: str | None) -> ModelFacts:
+    """Describe a model on the Hub, or in the cache of its models; weights count where they lie in the cache.
+
+    Raises:
+        ValueError: it is not there, or cannot be reached.
+    """
+    try:
+        folder = snapshot_download(name, revision=revision, allow_patterns=DESCRIPTION)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as problem:
+        told = str(problem).strip().split("\n")[0]
+        raise ValueError(f"{name}: no folder, and not to be had from the Hub: {told}") from None
+    if not (Path(folder) / "config.json").is_file():
+        raise ValueError(f"{name}: the Hub has no config.json there, so it is no model")
+    return replace(read_model(Path(folder)), name=name)
+
+
 def read_model(path: Path) -> ModelFacts:
-    """Describe a folder for which `is_model_folder` holds."""
+    """Describe a folder with a config.json and, usually, weights."""
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config", config)
     files = sorted(path.glob("*.safetensors"))
@@ -54,7 +73,7 @@ def read_model(path: Path) -> ModelFacts:
         has_template=_has_template(path),
         has_contract=(path / "align_contract.json").is_file(),
         licence=_licence(path / "README.md"),
-        gib=sum(file.stat().st_size for file in files) / 2**30,
+        gib=sum(file.stat().st_size for file in files) / 2**30 if files else None,
     )
 
 

@@ -90,7 +90,8 @@ def models(facts: Facts) -> Iterator[Section]:
         (
             model.name, model.architecture, number(model.parameters), ", ".join(model.dtypes),
             number(model.vocabulary), number(model.context), "yes" if model.has_template else "no",
-            "yes" if model.has_contract else "no", model.licence or "–", fixed(model.gib),
+            "yes" if model.has_contract else "no", model.licence or "–",
+            "–" if model.gib is None else fixed(model.gib),
         )
         for model in facts.models
     )  # fmt: skip

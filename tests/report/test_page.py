@@ -1,6 +1,10 @@
 """What a report says, section by section, read from its HTML."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
 from datetime import datetime
 from html.parser import HTMLParser
@@ -189,6 +193,31 @@ def test_a_model_folder_of_somebody_else_is_described(tiny_model: Path) -> None:
     vocabulary = str(json.loads((tiny_model / "config.json").read_text())["vocab_size"])
     for word in ("LlamaForCausalLM", "F32", tiny_model.name, vocabulary):
         assert word in text
+
+
+def test_a_model_of_the_hub_is_described_and_one_that_is_not_there_is_told(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "cache" / "models--me--tiny"
+    shutil.copytree(tiny_model, place / "snapshots" / "0123abc")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("0123abc")
+    environment = {**os.environ, "HF_HUB_CACHE": str(place.parent), "HF_HUB_OFFLINE": "1"}
+
+    def report(name: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "align.report", name, "--to", str(tmp_path / "page.html")]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    done = report("me/tiny")
+    assert done.returncode == 0, done.stderr
+    text = Page((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert "me/tiny" in text and "LlamaForCausalLM" in text and "F32" in text
+    for absent in ("me/other", "me/tiny@v2"):
+        done = report(absent)
+        assert done.returncode == 2
+        assert done.stderr.startswith(
+            f"{absent.partition('@')[0]}: no folder, and not to be had from the Hub"
+        )
 
 
 def test_a_place_without_anything_is_told(tmp_path: Path, capsys) -> None:
