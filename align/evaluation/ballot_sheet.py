@@ -11,9 +11,11 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from align.artifacts.durable import write_text
 from align.artifacts.store import ArtifactDir
+from align.config.suggest import did_you_mean
 from align.data.records import Message, Prompt
 from align.judges.ballots import item_of
 from align.judges.source import Comparison
@@ -47,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     sheet = ballots(samples, tuple(given.pair), given.suite, given.most)
     if not sheet:
-        sys.stderr.write(f"{given.run} has no different answers of {' and '.join(given.pair)}\n")
+        known = sorted({name for row in _rows(samples) for name in row["completions"]})
+        unknown = [f"{name}{did_you_mean(name, known)}" for name in given.pair if name not in known]
+        told = f"has no different answers of {' and '.join(given.pair)}"
+        if unknown:
+            told = f"has no checkpoint {', no '.join(unknown)} ({', '.join(known)})"
+        sys.stderr.write(f"{given.run} {told}\n")
         return 2
     write_text(given.sheet, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in sheet))
     sys.stdout.write(f"{len(sheet)} pairs to vote on: {given.sheet}\n")
@@ -55,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ballots(samples: Path, pair: tuple[str, str], suite: str | None) -> Iterator[Ballot]:
-    for line in filter(None, samples.read_text(encoding="utf-8").split("\n")):
-        row = json.loads(line)
+    for row in _rows(samples):
         texts = [row["completions"][name]["text"] for name in pair if name in row["completions"]]
         if (suite is not None and row["suite"] != suite) or len(set(texts)) < 2:
             continue
@@ -71,3 +77,7 @@ def _ballots(samples: Path, pair: tuple[str, str], suite: str | None) -> Iterato
             "annotator": "",
             "verdict": "",
         }
+
+
+def _rows(samples: Path) -> Iterator[dict[str, Any]]:
+    return (json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line)

@@ -69,6 +69,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise ValueError(f"cannot read {path}: {problem}") from problem
     if path.suffix == ".csv":
         reader = csv.DictReader(StringIO(text, newline=""))  # splitlines would cut at U+2028 too
+        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+            raise ValueError(f"{path}:1: no column {', no '.join(missing)}; a vote has {', '.join(COLUMNS)}")
         yield from ((f"{path}:{reader.line_num}", row) for row in reader)
         return
     for number, line in enumerate(text.split("\n"), start=1):

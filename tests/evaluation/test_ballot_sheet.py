@@ -39,4 +39,6 @@ def test_votes_come_back_to_the_answers_they_are_on(tmp_path, capsys):
     assert [verdict.value for verdict in found].count(1.0) == 30
     assert [verdict.missing for verdict in found].count("absent") == 10
     assert main([str(tmp_path), "a", "b", str(tmp_path / "x")]) == 2
-    assert main([str(tmp_path / "run"), "a", "b", str(tmp_path / "x")]) == 2
+    capsys.readouterr()
+    assert main([str(tmp_path / "run"), "dpoo", "sft", str(tmp_path / "x")]) == 2
+    assert "has no checkpoint dpoo; did you mean dpo? (dpo, sft)" in capsys.readouterr().err

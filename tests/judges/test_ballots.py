@@ -40,6 +40,9 @@ def test_bad_votes_are_told_with_their_place(tmp_path):
         votes(tmp_path / "votes.jsonl", ("i", "ann", "first"), ("i", "bo", "left"))
     with pytest.raises(ValueError, match=r"votes.csv:2: a vote has item, annotator, verdict"):
         votes(tmp_path / "votes.csv", ("", "ann", "first"))
+    (tmp_path / "other.csv").write_text("item,annotator,choice\ni,ann,first\n")
+    with pytest.raises(ValueError, match=r"other.csv:1: no column verdict; a vote has item, annotator"):
+        Ballots(str(tmp_path / "other.csv"))
     (tmp_path / "torn.jsonl").write_text('{"item"')
     with pytest.raises(ValueError, match=r"torn.jsonl:1: no JSON"):
         Ballots(str(tmp_path / "torn.jsonl"))
