@@ -43,14 +43,16 @@ def rollout_metrics(
     sequence_kl = masked(kl, mask).sum(dim=1)
     score = episode_mean(rollout.scores, valid)
     kl_per_completion = episode_mean(sequence_kl, valid)
-    low, high = quantiles(rollout.scores[valid], (0.05, 0.95))
+    least, low, high, most = quantiles(rollout.scores[valid], (0.0, 0.05, 0.95, 1.0))
     longest = quantiles(rollout.lengths.float(), (0.95,))
     spread = episode_mean((rollout.scores - score) ** 2, valid) ** 0.5
     return {
         "objective/score": score,
         "objective/score_deviation": spread,
+        "objective/score_min": least,
         "objective/score_p5": low,
         "objective/score_p95": high,
+        "objective/score_max": most,
         "objective/shaped_score": episode_mean(shaped, valid),
         "objective/kl": kl_per_completion,
         "objective/sqrt_kl": max(0.0, kl_per_completion) ** 0.5,
