@@ -47,7 +47,7 @@ def read_hub_model(name: str, revision: str | None) -> ModelFacts:
         ValueError: it is not there, or cannot be reached.
     """
     try:
-        folder = snapshot_download(name, revision=revision, allow_patterns=DESCRIPTION)
+        folder = snapshot_download(name, revision=revision, allow_patterns=list(DESCRIPTION))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as problem:
         told = str(problem).strip().split("\n")[0]
         raise ValueError(f"{name}: no folder, and not to be had from the Hub: {told}") from None
