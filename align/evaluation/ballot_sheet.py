@@ -11,9 +11,9 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from align.artifacts.durable import write_text
+from align.artifacts.json_lines import read_json_lines
 from align.artifacts.store import ArtifactDir
 from align.config.suggest import did_you_mean
 from align.data.records import Message, Prompt
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     sheet = ballots(samples, tuple(given.pair), given.suite, given.most)
     if not sheet:
-        known = sorted({name for row in _rows(samples) for name in row["completions"]})
+        known = sorted({name for row in read_json_lines(samples) for name in row["completions"]})
         unknown = [f"{name}{did_you_mean(name, known)}" for name in given.pair if name not in known]
         told = f"has no different answers of {' and '.join(given.pair)}"
         if unknown:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ballots(samples: Path, pair: tuple[str, str], suite: str | None) -> Iterator[Ballot]:
-    for row in _rows(samples):
+    for row in read_json_lines(samples):
         texts = [row["completions"][name]["text"] for name in pair if name in row["completions"]]
         if (suite is not None and row["suite"] != suite) or len(set(texts)) < 2:
             continue
@@ -77,7 +77,3 @@ def _ballots(samples: Path, pair: tuple[str, str], suite: str | None) -> Iterato
             "annotator": "",
             "verdict": "",
         }
-
-
-def _rows(samples: Path) -> Iterator[dict[str, Any]]:
-    return (json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line)

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from align.artifacts.durable import write_text
+from align.artifacts.json_lines import read_json_lines
 from align.data.records import Message
 from align.evaluation.statistics import Floats
 from align.judges.source import Verdict
@@ -109,7 +109,4 @@ def write_judged(path: Path, matches: Sequence[Judged]) -> None:
 
 def read_judged(path: Path) -> list[Judged]:
     """What `write_judged` wrote."""
-    rows: list[dict[str, Any]] = [
-        json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line
-    ]
-    return [Judged(**row) for row in rows]
+    return [Judged(**row) for row in read_json_lines(path)]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from align.artifacts.json_lines import read_json_lines
 from align.artifacts.store import ArtifactDir
 from align.evaluation.rows import ENDED, LENGTH, Row, win_rate_parts
 from align.evaluation.statistics import mean_intervals
@@ -34,7 +35,7 @@ def pooled_rows(folders: Sequence[ArtifactDir]) -> Iterator[Row]:
     the runs, without an interval.
     """
     evaluations = [json.loads(folder.evaluation.read_text(encoding="utf-8")) for folder in folders]
-    samples = [_samples(folder) for folder in folders]
+    samples = [read_json_lines(folder.samples) for folder in folders]
     values = [
         {(row["checkpoint"], row["suite"], row["metric"]): row for row in found["rows"]}
         for found in evaluations
@@ -72,10 +73,6 @@ def _shares(folders: Sequence[ArtifactDir]) -> set[str] | None:
     """The metrics that any of the evaluations calls shares; None where one does not say."""
     told = [json.loads(folder.evaluation.read_text(encoding="utf-8")).get("shares") for folder in folders]
     return None if None in told else {metric for shares in told for metric in shares}
-
-
-def _samples(folder: ArtifactDir) -> list[Sample]:
-    return [json.loads(line) for line in folder.samples.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _pooled(key: tuple[str, str, str], observed: Sequence[Sequence[Observation]]) -> Row:
