@@ -114,5 +114,6 @@ class Dpo(TrainingSpec):
             names=DPO_NAMES,
             selection=self.selection,
             save_every_minutes=io.settings.save_every_minutes,
+            keep_checkpoints=io.settings.keep_checkpoints,
             universal=io.settings.universal_checkpoints,
         )

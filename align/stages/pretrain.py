@@ -103,5 +103,6 @@ class Pretrain(TrainingSpec):
             names=POLICY_NAMES,
             selection=self.selection,
             save_every_minutes=io.settings.save_every_minutes,
+            keep_checkpoints=io.settings.keep_checkpoints,
             universal=io.settings.universal_checkpoints,
         )

@@ -90,5 +90,6 @@ class Reward(TrainingSpec):
             names=REWARD_NAMES,
             selection=self.selection,
             save_every_minutes=io.settings.save_every_minutes,
+            keep_checkpoints=io.settings.keep_checkpoints,
             universal=io.settings.universal_checkpoints,
         )

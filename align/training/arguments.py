@@ -258,7 +258,7 @@ def _owned(stage: "TrainingSpec", io: StageIO, batch: BatchSplit) -> dict[str, A
         "run_name": io.name,
         "save_strategy": "steps" if every else "no",
         "save_steps": every or 500,
-        "save_total_limit": max(2, settings.keep_checkpoints),  # it drops the last but one before a seal
+        "save_total_limit": None,  # `Checkpoints` removes them, once a newer one is sealed
         "eval_strategy": "no",
     }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
 
 from align.artifacts.checkpoint import checkpoint_folder, seal
 from align.runtime import group
@@ -12,10 +13,14 @@ from align.runtime.saving import Due, Stopped
 
 
 class Checkpoints(TrainerCallback):
-    """Asks for a checkpoint when one is due, and seals each one with its manifest."""
+    """Asks for a checkpoint when one is due, seals each one with its manifest, and removes older ones.
 
-    def __init__(self, due: Due) -> None:
+    The trainer itself would remove one before the next is sealed; who is killed in between has one less.
+    """
+
+    def __init__(self, due: Due, keep: int) -> None:
         self._due = due
+        self._keep = keep
         self._stopped_at: int | None = None
 
     def on_step_end(
@@ -36,6 +41,7 @@ class Checkpoints(TrainerCallback):
             folder = checkpoint_folder(Path(str(args.output_dir)), state.global_step)
             layout_of(args).write(folder)
             seal(folder)
+            rotate_checkpoints(str(args.output_dir), self._keep, state.best_model_checkpoint)
 
     def raise_if_stopped(self) -> None:
         """Call it when training has ended.

@@ -29,6 +29,7 @@ def fit(
     names: Mapping[str, str],
     selection: SelectionSpec | None = None,
     save_every_minutes: float | None = None,
+    keep_checkpoints: int = 2,
     universal: bool = False,
 ) -> None:
     """Train, resuming where a checkpoint is whole, evaluate before and after, and save the model.
@@ -45,7 +46,7 @@ def fit(
     if quantization_of(trainer.model):
         full_precision_adapter(trainer.model)
     trainer.add_callback(Journal(MetricsLog(output.metrics), names))
-    checkpoints = Checkpoints(Due(output, save_every_minutes))
+    checkpoints = Checkpoints(Due(output, save_every_minutes), keep_checkpoints)
     trainer.add_callback(checkpoints)
     if selection is not None and selection.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(selection.patience))

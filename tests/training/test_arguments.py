@@ -79,12 +79,12 @@ def test_logistics_reach_the_arguments(tmp_path: Path) -> None:
     io = place(
         tmp_path,
         activation_checkpointing=True,
-        settings={"save_every_steps": 50, "keep_checkpoints": 3, "log_every_steps": 4},
+        settings={"save_every_steps": 50, "log_every_steps": 4},
     )
     arguments = build_arguments(SFTConfig, sft(precision="bf16"), io)
 
     assert arguments.bf16 and arguments.activation_checkpointing and arguments.gradient_checkpointing
-    assert (arguments.save_strategy, arguments.save_steps, arguments.save_total_limit) == ("steps", 50, 3)
+    assert (arguments.save_strategy, arguments.save_steps, arguments.save_total_limit) == ("steps", 50, None)
     assert arguments.logging_steps == 4
 
 

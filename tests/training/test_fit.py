@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState
 from trl import SFTConfig
 
-from align.artifacts.checkpoint import MANIFEST, newest_sound
+from align.artifacts.checkpoint import MANIFEST, checkpoints_in, is_sealed, newest_sound
 from align.artifacts.metrics import read_metrics
 from align.artifacts.store import ArtifactDir
 from align.data.records import Conversation
@@ -47,6 +47,17 @@ class Asked(TrainerCallback):
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step + 1 == self._step:
             self._output.stop_request.touch()
+
+
+class SealedWhileSaving(TrainerCallback):
+    """Counts the sealed checkpoints whenever another one was written and has no seal yet."""
+
+    def __init__(self, output: ArtifactDir) -> None:
+        self._output = output
+        self.seen: list[int] = []
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.seen.append(sum(map(is_sealed, checkpoints_in(self._output.checkpoints))))
 
 
 @pytest.fixture
@@ -87,7 +98,7 @@ def train_losses(output: ArtifactDir) -> dict[int, float]:
 
 def test_a_resumed_run_is_the_uninterrupted_run(trainer: Any, tmp_path: Path) -> None:
     whole, broken = ArtifactDir(tmp_path / "whole"), ArtifactDir(tmp_path / "broken")
-    saving = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 2, "save_total_limit": 2}
+    saving = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 2}
     fit(trainer(whole, **saving), whole, names=POLICY_NAMES)
 
     interrupted = trainer(broken, **saving)
@@ -221,11 +232,26 @@ def test_the_manifest_lists_every_file(trainer: Any, tmp_path: Path) -> None:
 
 def test_a_checkpoint_is_due_by_the_clock(trainer: Any, tmp_path: Path) -> None:
     output = ArtifactDir(tmp_path / "out")
-    fit(trainer(output, max_steps=3), output, names=POLICY_NAMES, save_every_minutes=1e-9)
+    fit(trainer(output, max_steps=3), output, names=POLICY_NAMES, save_every_minutes=1e-9, keep_checkpoints=3)
 
     saved = sorted(folder.name for folder in output.checkpoints.iterdir())
     assert saved == ["checkpoint-1", "checkpoint-2", "checkpoint-3"]
     assert newest_sound(output.checkpoints) == output.checkpoints / "checkpoint-3"
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_as_many_checkpoints_as_asked_for_are_sealed_while_the_next_is_written(
+    trainer: Any, tmp_path: Path, keep: int
+) -> None:
+    output = ArtifactDir(tmp_path / "out")
+    built = trainer(output, max_steps=4, save_strategy="steps", save_steps=1)
+    watch = SealedWhileSaving(output)
+    built.add_callback(watch)
+    fit(built, output, names=POLICY_NAMES, keep_checkpoints=keep)
+    assert watch.seen == [min(keep, written) for written in range(4)]
+    assert [path.name for path in checkpoints_in(output.checkpoints)] == [
+        f"checkpoint-{step}" for step in range(5 - keep, 5)
+    ]
 
 
 def test_who_is_asked_to_stop_saves_and_goes_on_with_the_same_bits(trainer: Any, tmp_path: Path) -> None:
