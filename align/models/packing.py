@@ -24,27 +24,27 @@ class Packing:
         shape: (B, L)
         columns: of each token, the column among the B * L; fillers at the end name the first. (N,)
         tokens: at each column the token's number; on padding 0. (B * L,)
-        is_filler: (N, 1)
-        is_padding: (B * L, 1)
+        fillers: which of the tokens are fillers. (N - those that are real,)
+        padding: which of the columns are padding. (B * L - those that are not,)
     """
 
     shape: tuple[int, int]
     columns: Tensor
     tokens: Tensor
-    is_filler: Tensor
-    is_padding: Tensor
+    fillers: Tensor
+    padding: Tensor
 
     @classmethod
     def of(cls, lengths: Tensor, width: int) -> "Packing":
         """Pack rows that are padded on the right to `width`; `lengths` (B,) are of what is real."""
         mask = (torch.arange(width, device=lengths.device) < lengths[:, None]).flatten()
         columns = mask.nonzero()[:, 0]
-        count, fillers = len(columns), -len(columns) % TOKENS_STEP
+        count, missing = len(columns), -len(columns) % TOKENS_STEP
         tokens = torch.zeros(len(mask), dtype=torch.long, device=lengths.device)
         tokens[columns] = torch.arange(count, device=lengths.device)
-        columns = torch.cat([columns, columns[:1].expand(fillers)])
-        is_filler = torch.arange(count + fillers, device=lengths.device)[:, None] >= count
-        return cls((len(lengths), width), columns, tokens, is_filler, ~mask[:, None])
+        columns = torch.cat([columns, columns[:1].expand(missing)])
+        fillers = torch.arange(count, count + missing, device=lengths.device)
+        return cls((len(lengths), width), columns, tokens, fillers, (~mask).nonzero()[:, 0])
 
     @property
     def positions(self) -> Tensor:
@@ -59,32 +59,32 @@ class Packing:
         """Heads of tokens in their rows; on padding, whatever. (1, H, N, C) -> (B, H, L, C)"""
         _, heads, count, channels = states.shape
         flat = states.transpose(1, 2).reshape(count, heads * channels)
-        rows: Tensor = _Moved.apply(flat, self.tokens, self.columns, self.is_filler)
+        rows: Tensor = _Moved.apply(flat, self.tokens, self.columns, self.fillers)
         return rows.view(*self.shape, heads, channels).transpose(1, 2)
 
     def as_tokens(self, states: Tensor) -> Tensor:
         """Heads of rows, token after token. (B, L, H, C) -> (1, N, H, C)"""
         heads, channels = states.shape[2:]
         flat = states.reshape(-1, heads * channels)
-        tokens: Tensor = _Moved.apply(flat, self.columns, self.tokens, self.is_padding)
+        tokens: Tensor = _Moved.apply(flat, self.columns, self.tokens, self.padding)
         return tokens.view(1, -1, heads, channels)
 
 
 class _Moved(torch.autograd.Function):
     """Rows of a matrix at other places: `values[to]`. Every row that counts is taken once.
 
-    So its gradient stands at `back`, and needs no sum; rows that `is_void` have none.
+    So its gradient stands at `back`, and needs no sum; the `void` rows of it have none.
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, to: Tensor, back: Tensor, is_void: Tensor) -> Tensor:
-        ctx.save_for_backward(back, is_void)
+    def forward(ctx: Any, values: Tensor, to: Tensor, back: Tensor, void: Tensor) -> Tensor:
+        ctx.save_for_backward(back, void)
         return values.index_select(0, to)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        back, is_void = ctx.saved_tensors
-        return gradients[0].index_select(0, back).masked_fill_(is_void, 0), None, None, None
+        back, void = ctx.saved_tensors
+        return gradients[0].index_select(0, back).index_fill_(0, void, 0), None, None, None
 
 
 def packed_states(model: Any, input_ids: Tensor, packing: Packing) -> Tensor:

@@ -73,8 +73,8 @@ def test_a_packing_finds_every_token_again() -> None:
     assert packing.positions[0, : len(expected)].tolist() == [at for size in LENGTHS for at in range(size)]
     columns = packing.columns[: len(expected)]
     assert packing.tokens[columns].tolist() == [*range(len(expected))]
-    assert packing.is_filler.sum() == TOKENS_STEP - len(expected)
-    assert packing.is_padding.sum() == len(LENGTHS) * WIDTH - len(expected)
+    assert len(packing.fillers) == TOKENS_STEP - len(expected)
+    assert len(packing.padding) == len(LENGTHS) * WIDTH - len(expected)
 
 
 def test_a_model_that_mixes_tokens_elsewhere_is_not_packed() -> None:
