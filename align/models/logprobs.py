@@ -11,7 +11,8 @@ BLOCK = 2**18
 class SelectedLogprobs(torch.autograd.Function):
     """log softmax((hidden @ weight.T + bias) / temperature)[target] without keeping fp32 logits.
 
-    `forbidden` (V,) marks ids that have no probability; none of the targets may be among them.
+    `forbidden` (V,) marks ids that have no probability; none of the targets may be among them. Asked for
+    `with_entropy` it also gives the entropy of the distribution that each target comes from.
     """
 
     @staticmethod
@@ -23,12 +24,14 @@ class SelectedLogprobs(torch.autograd.Function):
         targets: torch.Tensor,
         temperature: float = 1.0,
         forbidden: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        with_entropy: bool = False,
+    ) -> tuple[torch.Tensor, ...]:
         """Log-probabilities of `targets` (N,) given `hidden` (N, H), and whether each is most likely. (N,)"""
         hidden, cast_weight, logits = _project(hidden, weight, bias, temperature, forbidden)
         normaliser = torch.empty(len(targets), device=hidden.device)
         logprobs = torch.empty_like(normaliser)
         is_top = torch.empty_like(targets, dtype=torch.bool)
+        entropy = torch.empty_like(normaliser) if with_entropy else None
         for rows in _blocks(logits):
             block = logits[rows].float()
             target = block.gather(1, targets[rows, None]).squeeze(1)
@@ -36,26 +39,36 @@ class SelectedLogprobs(torch.autograd.Function):
             normaliser[rows] = (block - top[:, None]).exp_().sum(dim=1).log_().add_(top)
             logprobs[rows] = target - normaliser[rows]
             is_top[rows] = target >= top
-        ctx.save_for_backward(hidden, cast_weight, targets, logits, normaliser)
+            if entropy is not None:
+                shares = (block - normaliser[rows, None]).exp_()
+                entropy[rows] = torch.special.entr(shares).sum(dim=1)
+        ctx.save_for_backward(hidden, cast_weight, targets, logits, normaliser, entropy)
         ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
         ctx.temperature = temperature
         ctx.mark_non_differentiable(is_top)
-        return logprobs, is_top
+        return (logprobs, is_top) if entropy is None else (logprobs, is_top, entropy)
 
     @staticmethod
-    def backward(ctx: Any, grad_logprobs: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """d logprob / d logits = one_hot(target) - softmax."""
-        hidden, weight, targets, logits, normaliser = ctx.saved_tensors
+    def backward(
+        ctx: Any, grad_logprobs: torch.Tensor, _: torch.Tensor, grad_entropy: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor | None, ...]:
+        """d logprob / d logits = one_hot(target) - p, d entropy / d logits = -p (log p + entropy)."""
+        hidden, weight, targets, logits, normaliser, entropy = ctx.saved_tensors
         weight_dtype, bias_dtype = ctx.dtypes
         for rows in _blocks(logits):  # the gradient takes the place of the logits: they are large
             grad = grad_logprobs[rows, None].float() / ctx.temperature
-            block = (logits[rows].float() - normaliser[rows, None]).exp_().mul_(-grad)
-            logits[rows] = block.scatter_add_(1, targets[rows, None], grad)
+            shares = (logits[rows].float() - normaliser[rows, None]).exp_()
+            spread = None
+            if grad_entropy is not None:
+                spread = torch.special.entr(shares) - shares * entropy[rows, None]
+                spread *= grad_entropy[rows, None] / ctx.temperature
+            block = shares.mul_(-grad).scatter_add_(1, targets[rows, None], grad)
+            logits[rows] = block if spread is None else block.add_(spread)
         return (
             logits @ weight if ctx.needs_input_grad[0] else None,
             (logits.T @ hidden).to(weight_dtype) if ctx.needs_input_grad[1] else None,
             logits.sum(dim=0).to(bias_dtype) if ctx.needs_input_grad[2] else None,
-            *(None, None, None),
+            *(None, None, None, None),
         )
 
 

@@ -82,7 +82,7 @@ class CompletionLogprobs(nn.Module):
     def forward(
         self, input_ids: Tensor, prompt_lengths: Tensor, lengths: Tensor, with_entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities and, if asked for, entropies without gradient; zero on padding. Both (B, T)"""
+        """Log-probabilities and, if asked for, entropies; zero on padding. Both (B, T)"""
         bare = _bare(self.model)
         sequences = _within_context(bare, input_ids, prompt_lengths, lengths)
         mask, states = sequences.mask, sequences.states()
@@ -95,11 +95,14 @@ class CompletionLogprobs(nn.Module):
             *(hidden, head.weight, getattr(head, "bias", None), targets),
             *(self.temperature, self.forbidden),
         )
-        if with_entropy:
+        if not with_entropy:
+            logprobs, _ = SelectedLogprobs.apply(*settings)
+            return _spread(logprobs[:count], mask), None
+        if torch.is_grad_enabled():
+            logprobs, _, entropy = SelectedLogprobs.apply(*settings, True)
+        else:
             logprobs, entropy = logprobs_with_entropy(*settings)
-            return _spread(logprobs[:count], mask), _spread(entropy[:count], mask)
-        logprobs, _ = SelectedLogprobs.apply(*settings)
-        return _spread(logprobs[:count], mask), None
+        return _spread(logprobs[:count], mask), _spread(entropy[:count], mask)
 
 
 class CompletionValues(nn.Module):

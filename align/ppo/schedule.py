@@ -1,5 +1,6 @@
 """Schedule: the share of the peak learning rates at every optimiser step of a run."""
 
+import math
 from dataclasses import dataclass
 
 from align.ppo.spec import OptimizerSpec
@@ -33,9 +34,14 @@ class Schedule:
 
 
 def share(optimizer: OptimizerSpec, step: int, total: int) -> float:
-    """Linear warm-up, then linear decay to the `final` share in the last of `total` steps."""
+    """Linear warm-up, then decay to the `final` share in the last of `total` steps.
+
+    Source of the cosine: Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5, without restarts.
+    """
     warmup = round(optimizer.warmup * total)
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(1, total - 1 - warmup)
-    return 1 - (1 - optimizer.final) * min(1.0, done)
+    done = min(1.0, (step - warmup) / max(1, total - 1 - warmup))
+    if optimizer.decay == "cosine":
+        done = (1 - math.cos(math.pi * done)) / 2
+    return 1 - (1 - optimizer.final) * done

@@ -26,12 +26,14 @@ from align.runtime.spec import BatchSpec
 class OptimizerSpec(Spec):
     """AdamW with its own gradient clip. `learning_rate` is the peak.
 
-    The rate rises over the share `warmup` of all steps and falls linearly to the share `final` of its peak.
+    The rate rises over the share `warmup` of all steps and falls to the share `final` of its peak, in a line
+    or, where `decay` says so, along half a cosine; `final: 1` keeps it.
     """
 
     learning_rate: Positive
     warmup: Fraction = 0.0
     final: Fraction = 0.0
+    decay: Literal["cosine"] | None = None
     max_grad_norm: Positive = 1.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     epsilon: Positive = 1e-5
@@ -152,8 +154,9 @@ class PpoSpec(BatchSpec):
     reference is the policy before training. Without `value` the value model starts as the policy with a head
     that says 0. `measured` sources are logged and never paid. `stop_kl` ends an update once a minibatch's
     policy is so far from the one that answered. A token weighs as much as training finds it likelier than
-    the sampler did, at most `importance_cap` (Yao et al. 2025); null: all weigh the same. Episodes without a
-    finite score count nowhere; more than `max_invalid` of them end the run.
+    the sampler did, at most `importance_cap` (Yao et al. 2025); null: all weigh the same. `entropy_bonus` is
+    taken off the policy's loss for every nat of entropy of a token (Schulman et al. 2017, equation 9).
+    Episodes without a finite score count nowhere; more than `max_invalid` of them end the run.
     """
 
     policy: ModelSpec
@@ -177,6 +180,7 @@ class PpoSpec(BatchSpec):
     importance_cap: Positive | None = 2.0
     aggregation: Literal["token_mean", "seq_mean_token_mean", "seq_mean_token_sum_norm"] = "token_mean"
     stop_kl: Positive | None = None
+    entropy_bonus: Positive | None = None
     value_warmup_updates: NonNegativeInt = 0
     max_invalid: Fraction = 0.1
     ptx: PtxSpec | None = None

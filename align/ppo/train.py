@@ -237,6 +237,7 @@ def _update_settings(spec: PpoSpec, io: StageIO) -> UpdateSettings:
         importance_cap=spec.importance_cap,
         stop_kl=spec.stop_kl,
         kl_in_loss=spec.kl.in_loss,
+        entropy_bonus=spec.entropy_bonus,
         aggregation=spec.aggregation,
         max_new_tokens=spec.decoding.max_new_tokens,
         tokens=LEARN_TOKENS[io.settings.hardware.accelerator] if rows == "auto" else sys.maxsize,

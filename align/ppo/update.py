@@ -47,6 +47,7 @@ class UpdateSettings:
     importance_cap: float | None
     stop_kl: float | None
     kl_in_loss: Literal["k2", "k3"] | None = None
+    entropy_bonus: float | None = None
     aggregation: Aggregation
     max_new_tokens: int
     tokens: int
@@ -157,11 +158,11 @@ class Updater:
         turns = _turns(parts, mask.device)  # the last one adds up gradients
         before = stats.sums.get(APPROX_KL, 0.0)
 
-        def learn(engine: Engine, loss_of: LossOf, share: float) -> Step:
+        def learn(engine: Engine, loss_of: LossOf, share: float, *asked: bool) -> Step:
             for number, (part, is_idle) in enumerate(turns, start=1):
                 batch = experience.rows(part)
                 with engine.microbatch(is_last=number == len(turns)):
-                    answer = engine(batch.input_ids, batch.prompt_lengths, batch.lengths)
+                    answer = engine(batch.input_ids, batch.prompt_lengths, batch.lengths, *asked)
                     loss = loss_of(batch, answer, counts[0], None if is_idle else stats)
                     engine.backward(0.0 * loss if is_idle else loss)
             return engine.step(share)
@@ -169,7 +170,8 @@ class Updater:
         work = [lambda: stats.value_steps.append(learn(self._value, self._value_loss, shares[1]))]
         if (share := shares[0]) is not None:
             policy_loss_of = partial(self._policy_loss, kl_coefficient)
-            work.append(lambda: stats.policy_steps.append(learn(self._policy, policy_loss_of, share)))
+            asked = settings.entropy_bonus is not None
+            work.append(lambda: stats.policy_steps.append(learn(self._policy, policy_loss_of, share, asked)))
         # Neither model needs the other. Processes that wait for each other must do so in the same order, and
         # who says how many rows memory holds means those of one model.
         are_apart = self._policy.runs_beside_others and self._value.runs_beside_others
@@ -186,11 +188,11 @@ class Updater:
         self,
         kl_coefficient: float,
         batch: Experience,
-        answer: tuple[Tensor, None],
+        answer: tuple[Tensor, Tensor | None],
         count: Tensor,
         stats: UpdateStats | None,
     ) -> Tensor:
-        settings, mask, logprobs = self._settings, batch.mask, answer[0]
+        settings, mask, (logprobs, entropy) = self._settings, batch.mask, answer
         found = policy_loss(
             logprobs,
             batch.old_logprobs,
@@ -215,6 +217,9 @@ class Updater:
         if settings.kl_in_loss is not None:
             kl = token_kl(logprobs, batch.reference_logprobs, mask, settings.kl_in_loss)
             per_token = per_token + kl_coefficient * kl
+        if settings.entropy_bonus is not None:
+            assert entropy is not None
+            per_token = per_token - settings.entropy_bonus * entropy
         return aggregate(per_token, mask, settings.aggregation, count)
 
     def _value_loss(

@@ -2,12 +2,14 @@
 
 It is called by name with what it takes: `prompts` (lists of `{"role", "content"}` turns), `completions`
 (texts), `completion_ids` (the policy's tokens, where PPO asks), and everything else that the prompts'
-references hold, one list per column. It returns a number per completion, or None where it cannot say.
+references hold, one list per column; what is configured is not looked for there. It returns a number per
+completion, or None where it cannot say.
 """
 
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from align.config.plugin import NAMED, PluginSpec
@@ -25,6 +27,7 @@ class FunctionReward:
         parameters = inspect.signature(function).parameters
         self._function = function
         self._takes_any = any(item.kind is item.VAR_KEYWORD for item in parameters.values())
+        self._configured = function.keywords.keys() if isinstance(function, partial) else ()
         self._needed = {
             name: item.default is item.empty for name, item in parameters.items() if item.kind in NAMED
         }
@@ -37,7 +40,8 @@ class FunctionReward:
         Raises:
             ValueError: it needs something that the prompts' references, or whoever asks, do not have.
         """
-        known: dict[str, Any] = self._columns(prompts)
+        columns = self._columns(prompts)
+        known = {name: column for name, column in columns.items() if name not in self._configured}
         known["prompts"] = [[turn.as_dict() for turn in prompt.messages] for prompt in prompts]
         known["completions"] = list(completions)
         if completion_ids is not None:

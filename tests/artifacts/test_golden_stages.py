@@ -60,7 +60,7 @@ GOLDEN = {
     "sft": ("403aeca21576", "87cc1c3b803c"),
     "reward": ("e1e9badc8026", "67129dbd414e"),
     "dpo": ("73c55f48682c", "c5589593b4f0"),
-    "ppo": ("da9d04575ec1", "0afe31753781"),
+    "ppo": ("da9d04575ec1", "4251f12e2acc"),
     "evaluate": ("5899904b9b9e", "76b20e347f43"),
 }
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from align.ppo.diagnostics import sampler_metrics
+from align.ppo.collect import Clock
+from align.ppo.diagnostics import sampler_metrics, time_metrics
 from tests.ppo.test_update import engines, experience
 
 
@@ -43,4 +44,17 @@ def test_a_sampler_that_computes_the_same_counts_in_full() -> None:
         "sampler/difference_max": 0.0,
         "sampler/kl": 0.0,
         "sampler/effective_share": 1.0,
+    }
+
+
+def test_seconds_of_a_phase_tell_how_many_tokens_it_got_through() -> None:
+    given, clock = experience(*engines()), Clock()
+    clock.seconds = {"generate": 2.0, "learn": 0.5}
+    said, everything = sum(given.lengths.tolist()), float((given.prompt_lengths + given.lengths).sum())
+    assert time_metrics(clock, given) == {
+        "time/generate": 2.0,
+        "time/learn": 0.5,
+        "throughput/generate": everything / 2.0,
+        "throughput/learn": everything / 0.5,
+        "rollout/tokens_per_second": said / 2.0,
     }

@@ -57,6 +57,16 @@ def test_a_function_is_called_with_what_it_takes() -> None:
     assert as_source(plugin("everything").build()).score(PROMPTS, SAID) == [3.0] * 3  # prompts, answer, level
 
 
+def test_what_is_configured_wins_over_a_column_of_that_name() -> None:
+    prompts = [
+        Prompt(item.messages, {**item.reference, "points": 7.0, "prompts": "no column"}) for item in PROMPTS
+    ]
+    assert as_source(plugin("right", points=0.5).build()).score(prompts, SAID)[0] == 0.5
+    assert as_source(plugin("everything", level=1).build()).score(prompts, SAID) == [4.0] * 3
+    with pytest.raises(TypeError, match="not 'list'"):  # where it is not configured the column is what comes
+        as_source(plugin("right").build()).score(prompts, SAID)
+
+
 def test_it_pays_in_ppo_beside_others_and_knows_the_tokens() -> None:
     sources = {
         "right": WeightedSource(as_source(plugin("right").build())),
