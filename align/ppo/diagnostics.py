@@ -156,9 +156,9 @@ def _steps(name: str, steps: list[Step]) -> dict[str, float]:
 def time_metrics(clock: Clock, rollout: Rollout) -> Mapping[str, float]:
     """Seconds per phase, how many of the rollout's tokens each got through in one, and how fast they came."""
     said, read = group.total(torch.stack([rollout.lengths.sum(), rollout.prompt_lengths.sum()]).double())
-    tokens = float(said + read)
+    tokens, phases = float(said + read), clock.seconds.items()
     return {
-        **{f"time/{name}": seconds for name, seconds in clock.seconds.items()},
-        **{f"throughput/{name}": tokens / max(seconds, 1e-9) for name, seconds in clock.seconds.items()},
+        **{f"time/{name}": seconds for name, seconds in phases},
+        **{f"{name}/tokens_per_second": tokens / max(seconds, 1e-9) for name, seconds in phases},
         "rollout/tokens_per_second": float(said) / max(clock.seconds.get("generate", 0.0), 1e-9),
     }

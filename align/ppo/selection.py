@@ -6,8 +6,8 @@ Source  Gao et al. 2022, "Scaling laws for reward model overoptimization", arXiv
 
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from align.ppo.collect import Clock, Collector
 from align.ppo.diagnostics import episode_mean
 from align.ppo.kl import token_kl
 from align.ppo.prompts import Asked
+from align.ppo.texts import self_bleu, text_metrics
+from align.runtime import group
 
 # Held-out episodes are numbered from here: no training episode has their random numbers.
 FIRST_EPISODE = 2**40
@@ -24,10 +26,13 @@ FIRST_EPISODE = 2**40
 
 @dataclass(frozen=True)
 class Judged:
-    """What the judge found: its mean score (NaN: no number), and the KL in nats per completion."""
+    """What the judge found: its mean score (NaN: no number), the KL in nats per completion, and how varied
+    completions are.
+    """
 
     score: float
     kl: float
+    texts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Selection:
@@ -63,18 +68,20 @@ class Selection:
             weights = self._collector.policy.weights()
             self._best = {"update": update, "score": found.score, "weights": weights}
         chosen = -1 if self._best is None else self._best["update"]
-        self._log(
-            update, {"objective/score": found.score, "objective/kl": found.kl, "selection/update": chosen}
-        )
+        told = {"objective/score": found.score, "objective/kl": found.kl, "selection/update": chosen}
+        self._log(update, {**told, **found.texts})
 
     @torch.no_grad()
     def _judge(self) -> Judged:
-        rollout = self._collector.collect(self._asked, Clock()).rollout
+        collected = self._collector.collect(self._asked, Clock())
+        rollout = collected.rollout
         kl = token_kl(rollout.old_logprobs, rollout.reference_logprobs, rollout.mask)
         sums = masked(kl, rollout.mask).sum(dim=1)
         is_judged = episode_mean(rollout.valid.float(), torch.ones_like(rollout.valid)) > 0
         score = episode_mean(rollout.scores, rollout.valid) if is_judged else math.nan
-        return Judged(score, episode_mean(sums, rollout.valid))
+        said = group.everybodys([list(completion.tokens) for completion in collected.completions])
+        texts = {**text_metrics(said), "text/self_bleu": self_bleu(said)}
+        return Judged(score, episode_mean(sums, rollout.valid), texts)
 
     def keep_best(self) -> int | None:
         """Give the policy its best weights: of which update, None where no update was within the cap."""

@@ -54,7 +54,7 @@ def test_seconds_of_a_phase_tell_how_many_tokens_it_got_through() -> None:
     assert time_metrics(clock, given) == {
         "time/generate": 2.0,
         "time/learn": 0.5,
-        "throughput/generate": everything / 2.0,
-        "throughput/learn": everything / 0.5,
+        "generate/tokens_per_second": everything / 2.0,
+        "learn/tokens_per_second": everything / 0.5,
         "rollout/tokens_per_second": said / 2.0,
     }

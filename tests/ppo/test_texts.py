@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from align.ppo.texts import text_metrics
+from align.ppo.texts import self_bleu, text_metrics
 
 
 def test_by_hand() -> None:
@@ -21,6 +21,7 @@ def test_a_loop_repeats_itself() -> None:
 
 def test_nothing_said_is_no_error() -> None:
     assert set(text_metrics([]).values()) == {0.0}
+    assert self_bleu([]) == self_bleu([[1, 2]]) == 0.0
 
 
 def test_as_counted_one_by_one() -> None:
@@ -35,3 +36,20 @@ def test_as_counted_one_by_one() -> None:
     found = text_metrics(said)
     assert found["text/distinct_2"] == pytest.approx(len(set(pairs)) / len(pairs))
     assert found["text/repeated"] == pytest.approx(seen_before / runs)
+
+
+def test_one_answer_to_everything_is_all_like_itself() -> None:
+    stream = random.Random(0)
+    varied = [[stream.randrange(1000) for _ in range(12)] for _ in range(20)]
+    assert self_bleu([[5, 6, 7, 8, 9]] * 8) == pytest.approx(1)
+    assert self_bleu(varied) < 0.05
+    half = [*varied[:10], *[[5, 6, 7, 8, 9]] * 10]
+    assert self_bleu(half) == pytest.approx(0.5, abs=0.05)
+
+
+def test_self_bleu_as_counted_by_hand() -> None:
+    """Papineni et al. 2002: clipped n-gram precisions, their geometric mean; no brevity here."""
+    said = [[1, 2, 3, 4, 5], [1, 2, 3, 4, 6], [7, 2, 3, 4, 5]]
+    first = (1 * 1 * 1 * 1) ** 0.25  # 1 2 3 4 is in the second, 2 3 4 5 in the third
+    second = (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25  # and likewise the third
+    assert self_bleu(said) == pytest.approx((first + 2 * second) / 3)

@@ -237,6 +237,7 @@ def test_the_weights_that_a_judge_likes_best_are_kept(
 
     rows = [row for row in read_metrics(io.output.metrics) if row["split"] == "held_out"]
     assert [row["step"] for row in rows] == [2, 4, 6, 8]
+    assert all(0 <= row["text/self_bleu"] <= 1 and row["text/distinct_1"] > 0 for row in rows)
     best = max(rows, key=lambda row: row["objective/score"])["step"]
     assert {row["selection/update"] for row in rows if row["step"] >= best} == {best}
     assert best < 8
