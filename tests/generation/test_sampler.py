@@ -1,8 +1,11 @@
 """Completions equal those of a loop without cache, padding or batches, and depend on their own prompt
 alone."""
 
+import weakref
+
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from align.generation.decoding import DecodingSpec
 from align.generation.sampler import TransformersSampler, batches_by_length, stop_ids
@@ -30,6 +33,7 @@ def step_by_step(model, tokenizer, messages, steps):
 
 @pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
 def test_greedy_equals_full_forward_passes_without_cache(talker, questions, batch_tokens):
+    """trl#334, trl#2654: padded on the right, all rows of a batch but the longest said nonsense."""
     model, tokenizer = talker
     completions = TransformersSampler(model, tokenizer, GREEDY, batch_tokens=batch_tokens).complete(questions)
 
@@ -40,7 +44,37 @@ def test_greedy_equals_full_forward_passes_without_cache(talker, questions, batc
     assert len({completion.tokens for completion in completions}) > 20
 
 
+def test_positions_are_counted_from_the_first_real_token(talker, questions):
+    """trl#469, trl#6800, trlx#508: padding shifts absolute positions; rotary ones would hide it."""
+    tokenizer = talker[1]
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=160)
+    model = GPT2LMHeadModel(config)
+    torch.nn.init.normal_(model.transformer.wpe.weight)
+    asked = questions[:13]
+    expected = [step_by_step(model, tokenizer, question, GREEDY.max_new_tokens) for question in asked]
+    found = TransformersSampler(model, tokenizer, GREEDY).complete(asked)
+    assert [completion.tokens for completion in found] == expected and len(set(expected)) > 6
+
+
+def test_logits_are_of_one_token_per_row_and_are_not_kept(talker, questions):
+    """trl#234, trl#1535, trl#2571, trl#3678: logits or scores of all tokens filled the memory."""
+    model, tokenizer = talker
+    made, alive = [], []
+
+    def heard(module, inputs, output):
+        alive.append(sum(reference() is not None for reference in made))
+        assert output.shape[:2] == (output.shape[0], 1)
+        made.append(weakref.ref(output))
+
+    handle = model.lm_head.register_forward_hook(heard)
+    TransformersSampler(model, tokenizer, GREEDY, batch_tokens=100_000).complete(questions)
+    handle.remove()
+    assert len(made) == GREEDY.max_new_tokens and max(alive) <= 1
+
+
 def test_text_leaves_out_the_stop_token_and_tokens_keep_it(talker, questions):
+    """trl#3750, trl#5338: every stop token ends an answer, and not the tokenizer's EOS alone."""
     model, tokenizer = talker
     for completion in TransformersSampler(model, tokenizer, GREEDY).complete(questions):
         spoken = completion.tokens[:-1] if completion.ended else completion.tokens
@@ -50,6 +84,7 @@ def test_text_leaves_out_the_stop_token_and_tokens_keep_it(talker, questions):
 
 
 def test_stop_ids_join_the_generation_config_and_the_tokenizer(talker):
+    """trl#2387: without EOS among them every answer had the greatest length."""
     model, tokenizer = talker
     assert stop_ids(model, tokenizer) == sorted(
         {*model.generation_config.eos_token_id, tokenizer.eos_token_id}
@@ -85,6 +120,7 @@ def test_the_same_prompt_twice_gets_two_samples(talker, questions):
 
 
 def test_ids_beyond_the_tokenizer_and_padding_are_never_chosen(talker, questions):
+    """trl#5608: embeddings have more rows than the tokenizer has tokens."""
     model, tokenizer = talker
     hot = DecodingSpec(max_new_tokens=24, temperature=50.0)
     chosen = {

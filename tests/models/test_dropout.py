@@ -25,7 +25,10 @@ def gpt2() -> nn.Module:
 @pytest.mark.parametrize("make", [llama, gpt2])
 @pytest.mark.parametrize("has_adapter", [False, True])
 def test_a_model_in_training_mode_says_the_same_twice(make, has_adapter: bool) -> None:
-    """T2: gradient checkpointing needs training mode, which switches dropout on again."""
+    """T2: gradient checkpointing needs training mode, which switches dropout on again.
+
+    Earlier code looked at modules alone, and attention reads an attribute.
+    """
     torch.manual_seed(0)
     model: Any = make()
     if has_adapter:

@@ -44,6 +44,7 @@ def rows() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_packed_states_and_gradients_are_those_of_rows_read_alone(name: str) -> None:
+    """trl#469, trlx#508: GPT-2 tells positions that do not begin anew with every row."""
     model = backbone(CONFIGS[name])
     assert longest_packable(model) >= WIDTH
     ids, lengths = rows()

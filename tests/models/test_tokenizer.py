@@ -50,6 +50,7 @@ def llama(rows: int, tied: bool = True) -> PreTrainedModel:
 def test_padding_is_never_the_end(
     tmp_path: Path, tokens: tuple[str, ...], special: dict[str, str], expected: str
 ) -> None:
+    """trl#5303: with EOS as padding reward and value models did not see the end."""
     tokenizer = load_tokenizer(foreign(tmp_path, tokens, **special))
 
     assert tokenizer.pad_token == expected != tokenizer.eos_token

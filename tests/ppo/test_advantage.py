@@ -24,7 +24,10 @@ def test_the_mask_is_true_on_the_first_tokens() -> None:
 
 
 def test_the_score_lands_on_the_last_token(mask: torch.Tensor, draw: Draw) -> None:
-    """trl#3750, T5: on column n - 1, also of a completion that fills its width; nothing on padding."""
+    """trl#3750, DeepSpeedExamples#672, T5: on column n - 1, also of a completion that fills its width.
+
+    Nothing is on padding.
+    """
     kl, score = draw(), draw()[:, 0]
     for width in (9, 11):
         found = token_rewards(score, kl[:, :width], mask[:, :width], 0.3)
@@ -104,7 +107,7 @@ def test_the_inputs_stay_as_they_are(mask: torch.Tensor, draw: Draw) -> None:
 
 
 def test_whitening_gives_the_golden_numbers(precision: tuple[torch.dtype, float]) -> None:
-    """T1: population variance, and neither the Bessel-corrected nor the per-process answer."""
+    """T1: population variance; earlier code corrected it as Bessel does, or took it per process."""
     dtype, atol = precision
     inputs, outputs = GOLDEN["masked_whiten"]["inputs"], GOLDEN["masked_whiten"]["outputs"]
     values, mask = torch.tensor(inputs["x"], dtype=dtype), torch.tensor(inputs["mask"]).bool()
@@ -120,7 +123,7 @@ def test_whitening_gives_the_golden_numbers(precision: tuple[torch.dtype, float]
 
 @pytest.mark.parametrize("function", [whiten, scale_only])
 def test_whitening_is_over_all_processes(function, mask: torch.Tensor, draw: Draw) -> None:
-    """T7: TRL whitened per process; here one process has a single token, and another none."""
+    """T7: earlier code whitened per process; here one process has a single token, and another none."""
     values = draw() + torch.arange(8.0)[:, None]
     mask[5:] = False
     parts = [slice(0, 1), slice(1, 2), slice(2, 5), slice(5, 8)]
@@ -135,7 +138,7 @@ def test_whitening_is_over_all_processes(function, mask: torch.Tensor, draw: Dra
 
 
 def test_whitened_values_have_mean_0_and_variance_1(mask: torch.Tensor, draw: Draw) -> None:
-    """Recomputed on the plain list of real tokens."""
+    """Recomputed on the plain list of real tokens; trlx counted padding, too."""
     values = 3 * draw() + 7
     real = values[mask].numpy()
     same(whiten(values, mask)[mask], (real - real.mean()) / (real.var() + 1e-8) ** 0.5, 1e-12)
@@ -147,7 +150,7 @@ def test_whitened_values_have_mean_0_and_variance_1(mask: torch.Tensor, draw: Dr
 @pytest.mark.parametrize("value", [0.0, 0.1, -3e5])
 @pytest.mark.parametrize("tokens", [0, 1, 53])
 def test_values_that_do_not_vary_become_zeros(value: float, tokens: int) -> None:
-    """TRL raised at no token and gave NaN at one; the scaled ones keep what they were."""
+    """Earlier code, with Bessel's correction, raised at no token and gave NaN at one; scaled ones stay."""
     for dtype in (torch.float32, torch.float64):
         values, mask = torch.full((1, 60), value, dtype=dtype), torch.arange(60)[None] < tokens
         assert not whiten(values, mask).any()

@@ -64,8 +64,8 @@ def collector(tiny_model: Path) -> Collector:
     )
 
 
-def asked(collector: Collector) -> list[Asked]:
-    prompts = [Prompt((Message("user", question(number)),)) for number in range(EPISODES)]
+def asked(collector: Collector, *earlier: Message) -> list[Asked]:
+    prompts = [Prompt((*earlier, Message("user", question(number)))) for number in range(EPISODES)]
     rendered = collector.sampler._rendered([prompt.messages for prompt in prompts])
     pairs = enumerate(zip(prompts, rendered, strict=True))
     return [Asked(prompt, tuple(tokens), number) for number, (prompt, tokens) in pairs]
@@ -87,6 +87,7 @@ def collected(collector: Collector, monkeypatch: pytest.MonkeyPatch, shift: floa
 
 
 def test_a_sampler_that_agrees_is_believed_and_another_is_not(collector, monkeypatch) -> None:
+    """trl#454: with the log-probabilities of generation as the old ones the first ratio was not 1."""
     believed, few = collected(collector, monkeypatch, 0.0)
     read_again, all_rows = collected(collector, monkeypatch, 2 * ALIKE)
     assert (few, all_rows) == (PROBE_ROWS, EPISODES)
@@ -112,3 +113,16 @@ def test_what_is_said_of_tokens_is_what_the_models_say_of_all_rows_at_once(colle
     mask = rollout.mask
     assert rollout.entropy[mask].mean().item() == pytest.approx(entropy[mask].mean().item(), rel=0.2)
     assert not rollout.entropy[~mask].any() and not rollout.old_logprobs[~mask].any()
+
+
+def test_what_ended_is_told_by_the_sampler_and_not_looked_up_in_ids(collector) -> None:
+    """trl#6802, trl#6805: earlier turns of a prompt hold EOS, which ends no answer."""
+    turns = asked(collector, Message("user", question(0)), Message("assistant", "it is red"))
+    eos = collector.sampler._tokenizer.eos_token_id
+    assert all(eos in item.tokens for item in turns)
+
+    brief = collector.sampler.with_decoding(DecodingSpec(temperature=1.0, max_new_tokens=4))
+    found = replace(collector, sampler=brief).collect(turns, Clock())
+
+    expected = [completion.ended for completion in found.completions]
+    assert found.rollout.ended.tolist() == expected and len(set(expected)) == 2

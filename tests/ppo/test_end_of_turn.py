@@ -1,7 +1,6 @@
 """T5: what ends a completion, whichever ids stand in it and in its prompt.
 
-Guards TRL's #3750, #5338, #6802: where "ended" was read off token ids, padding and a stop token in a prompt
-were taken for one.
+Where it was read off token ids, padding and a stop token in a prompt were taken for one.
 """
 
 import pytest
@@ -32,6 +31,7 @@ def sequences():
 
 
 def test_every_token_that_was_said_counts_and_no_other(sequences) -> None:
+    """trl#5303: as padding EOS was masked out. In earlier code a padding id that was said ended a row."""
     assert sequences.mask.sum(dim=1).tolist() == [len(said) for said in COMPLETIONS]
     for row, said in enumerate(COMPLETIONS):
         start = len(PROMPTS[row])
@@ -39,6 +39,7 @@ def test_every_token_that_was_said_counts_and_no_other(sequences) -> None:
 
 
 def test_the_score_is_paid_on_the_last_token_and_only_a_cut_off_answer_is_fined(sequences) -> None:
+    """trl#3750: it was paid a column later, on padding."""
     scores = torch.arange(1.0, len(CASES) + 1)
     shaping = Shaping(max_new_tokens=MOST, missing_eos="replace", missing_eos_value=-1.0)
     shaped = shaped_scores(scores, sequences.lengths, torch.tensor(ENDED), shaping)

@@ -63,6 +63,7 @@ def the_long_way(model: PreTrainedModel, temperature: float, forbidden: torch.Te
 @pytest.mark.parametrize("make", [llama, gpt2])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_logprobs_are_those_of_the_whole_model_however_rows_are_padded(make, temperature) -> None:
+    """trl#469, trl#5608, trlx#508: positions, and ids beyond the tokenizer, are those of generation."""
     model, forbidden = make(), nothing_forbidden()
     forbidden[[1, 50]] = True
     scorer = CompletionLogprobs(model, temperature, forbidden)
@@ -107,7 +108,7 @@ def test_gradient_and_entropy_are_those_of_the_whole_model() -> None:
 
 
 def test_only_completion_tokens_reach_the_output_layer() -> None:
-    """T19: the memory of logits does not grow with the prompt."""
+    """T19, trl#234, trl#1535: the memory of logits does not grow with the prompt."""
     model = llama()
     seen: list[int] = []
     model.lm_head.register_forward_hook(lambda module, inputs, output: seen.append(output.numel()))
@@ -126,6 +127,7 @@ def test_only_completion_tokens_reach_the_output_layer() -> None:
 
 @pytest.mark.parametrize("kind", [LlamaForSequenceClassification, GPT2ForSequenceClassification])
 def test_values_stand_before_the_token_they_judge_however_rows_are_padded(kind) -> None:
+    """DeepSpeedExamples#672: off by one at the end. trl#5303: masks were made of padding ids."""
     torch.manual_seed(0)
     config = (llama() if kind is LlamaForSequenceClassification else gpt2()).config
     config.num_labels = 1
@@ -144,7 +146,7 @@ def test_values_stand_before_the_token_they_judge_however_rows_are_padded(kind) 
 
 
 def test_dropout_is_off_in_training_mode_too() -> None:
-    """T2 with attention dropout: modules are not the only place where a rate is kept."""
+    """T2 with attention dropout: modules, where earlier code looked, are not all that keeps a rate."""
     model = llama(attention_dropout=0.5)
     disable_dropout(model)
     model.train()

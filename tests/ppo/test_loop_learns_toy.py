@@ -69,7 +69,13 @@ def engine(module: torch.nn.Module, rate: float) -> Engine:
     return Engine(module, lambda weights: torch.optim.AdamW(weights, lr=rate, eps=1e-5), max_grad_norm=1.0)
 
 
-def loop_over(policy: CompletionLogprobs, value: CompletionValues, sampler: TransformersSampler, seed: int):
+def loop_over(
+    policy: CompletionLogprobs,
+    value: CompletionValues,
+    sampler: TransformersSampler,
+    seed: int,
+    minibatches: int,
+) -> Loop:
     policy_engine, value_engine = engine(policy, 1e-2), engine(value, 1e-2)
     collector = Collector(
         sampler=sampler,
@@ -82,7 +88,7 @@ def loop_over(policy: CompletionLogprobs, value: CompletionValues, sampler: Tran
     )
     settings = UpdateSettings(
         epochs=2,
-        minibatches=2,
+        minibatches=minibatches,
         clip_range_low=0.2,
         clip_range_high=0.2,
         value_clip_range=None,
@@ -110,13 +116,13 @@ def loop_over(policy: CompletionLogprobs, value: CompletionValues, sampler: Tran
         updater=Updater(policy_engine, value_engine, settings),
         controller=FixedKl(COEFFICIENT),
         shaping=Shaping(missing_eos="subtract", missing_eos_value=UNENDED),
-        schedule=Schedule(updates=UPDATES, steps_per_update=4, policy=falling, value=falling),
+        schedule=Schedule(updates=UPDATES, steps_per_update=2 * minibatches, policy=falling, value=falling),
         log=lambda *_: None,
         save=lambda _: None,
     )
 
 
-def toy(seed: int) -> tuple[CompletionLogprobs, Loop]:
+def toy(seed: int, minibatches: int = 2) -> tuple[CompletionLogprobs, Loop]:
     """A policy, and the loop that is to improve it."""
     torch.manual_seed(seed)
     sizes = {"vocab_size": 4, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
@@ -129,7 +135,7 @@ def toy(seed: int) -> tuple[CompletionLogprobs, Loop]:
     decoding = DecodingSpec(temperature=1.0, max_new_tokens=2, seed=seed)
     sampler = TransformersSampler(model, Letters(), decoding)  # type: ignore[arg-type]
     policy = CompletionLogprobs(model, 1.0, sampler.forbidden)
-    return policy, loop_over(policy, CompletionValues(judge), sampler, seed)
+    return policy, loop_over(policy, CompletionValues(judge), sampler, seed, minibatches)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -147,7 +153,10 @@ def test_the_loop_finds_the_best_policy_of_a_transformer(seed: int) -> None:
 
 
 def test_the_kl_that_is_logged_is_the_one_that_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """trl#1161, #1180: one tensor, at the coefficient that is logged with it."""
+    """trl#1161, trl#1180: one tensor, at the coefficient that is logged with it.
+
+    It is k1: earlier code took k3, too, which as a reward has another gradient.
+    """
     charged = []
 
     def heard(score: torch.Tensor, kl: torch.Tensor, mask: torch.Tensor, coefficient: float) -> torch.Tensor:
@@ -158,8 +167,11 @@ def test_the_kl_that_is_logged_is_the_one_that_is_charged(monkeypatch: pytest.Mo
     monkeypatch.setattr("align.ppo.loop.token_rewards", heard)
     _, loop = toy(0)
     for update in range(3):
-        metrics, _ = loop._once(Clock())
+        metrics, collected = loop._once(Clock())
         loop.update += 1
+        rollout = collected.rollout
+        k1 = (rollout.old_logprobs - rollout.reference_logprobs).sum().item() / ROLLOUT
+        assert metrics["objective/kl"] == pytest.approx(k1, abs=1e-5)
         logged = metrics["objective/kl_coefficient"] * metrics["objective/kl"]
         assert logged == pytest.approx(charged[-1], abs=1e-5)
         assert metrics["objective/reward"] == pytest.approx(

@@ -43,7 +43,10 @@ def test_rewards_give_the_golden_numbers(name: str, precision: tuple[torch.dtype
 
 @pytest.mark.parametrize("missing_eos", ["none", "replace", "subtract"])
 def test_shaping_is_done_in_order_for_each_completion(missing_eos: Any) -> None:
-    """PPO.md 1.3: normalise, clip, overlong, missing EOS; any other order gives other numbers here."""
+    """PPO.md 1.3: normalise, clip, overlong, missing EOS; any other order gives other numbers here.
+
+    trl#2012, trl#2033: whether the last replaces or subtracts is said.
+    """
     generator = torch.Generator().manual_seed(1)
     score = 4 * torch.randn(40, generator=generator, dtype=torch.float64)
     lengths = torch.randint(1, 21, (40,), generator=generator)
@@ -90,6 +93,6 @@ def test_the_raw_score_is_left_alone() -> None:
     ],
 )
 def test_impossible_shapings_are_refused(settings: dict[str, Any]) -> None:
-    """trl#2012, #2033: a negative value that is subtracted would reward completions that do not end."""
+    """trl#2012, trl#2033: a negative value that is subtracted would reward completions that do not end."""
     with pytest.raises(ValueError, match="|".join(settings)):
         Shaping(**settings)

@@ -1,6 +1,6 @@
 """One rollout learnt from, with real models: the same gradient however it is cut, and steps that count.
 
-Guards T2, T6, T9, T17 and T18 of the specification, and TRL's #583, #2617 and #5645.
+Guards T2, T6, T9, T17 and T18 of the specification.
 """
 
 import copy
@@ -58,10 +58,12 @@ def sgd(learning_rate: float) -> MakeOptimizer:
     return lambda weights: torch.optim.SGD(weights, lr=learning_rate)
 
 
-def engines(learning_rate: float = 0.0, lora: bool = False, **changes: object) -> tuple[Engine, Engine]:
+def engines(
+    learning_rate: float = 0.0, lora: bool = False, max_grad_norm: float = 1e9, **changes: object
+) -> tuple[Engine, Engine]:
     """The engines of a policy and a value model, alike every time."""
     policy, value = modules(lora, **changes)
-    given = {"optimizer": sgd(learning_rate), "max_grad_norm": 1e9}
+    given = {"optimizer": sgd(learning_rate), "max_grad_norm": max_grad_norm}
     return Engine(policy, **given), Engine(value, **given)
 
 
@@ -105,6 +107,7 @@ def moved(settings: UpdateSettings, batch: Experience | None = None) -> list[tor
 @pytest.mark.parametrize("aggregation", ["token_mean", "seq_mean_token_mean", "seq_mean_token_sum_norm"])
 @pytest.mark.parametrize("cut", [{"rows": 1}, {"rows": 2}, {"rows": 4}, {"tokens": 60}])
 def test_microbatches_do_not_change_the_step(aggregation: str, cut: dict[str, int]) -> None:
+    """trl#583, trl#2175, trl#2617; earlier code took means per microbatch, verl's of the value loss too."""
     settings = replace(SETTINGS, aggregation=aggregation)
     whole, parts = moved(settings), moved(replace(settings, **cut))
     assert not any(torch.equal(one, other) for one, other in zip(whole, initial(), strict=True))
@@ -181,10 +184,14 @@ def test_padding_and_invalid_episodes_change_nothing(kl_in_loss: Literal["k2", "
         assert torch.equal(one, other)
 
 
-def test_every_minibatch_is_one_optimiser_step() -> None:
+def test_every_minibatch_is_one_optimiser_step_at_a_rate_of_its_own() -> None:
+    """trl#5645: minibatches added no steps. Earlier code set the rate once per rollout."""
     policy, value = engines(learning_rate=1e-3)
     settings = replace(SETTINGS, epochs=3, minibatches=2, rows=1)
-    stats = Updater(policy, value, settings).update(experience(policy, value), ALL, (0,))
+    shares = [(1 - step / 10, 1 - step / 20) for step in range(6)]
+    stats = Updater(policy, value, settings).update(experience(policy, value), shares, (0,))
+    rates = [engine.optimizer.param_groups[0]["lr"] for engine in (policy, value)]
+    assert rates == pytest.approx([0.5e-3, 0.75e-3])
     assert len(stats.policy_steps) == len(stats.value_steps) == 6
     assert all(step.taken and step.grad_norm > 0 for step in stats.policy_steps)
 

@@ -182,7 +182,7 @@ def test_prompts_are_refused_for_the_models_that_would_misread_them(evaluated: D
 
 
 def test_a_value_model_reads_the_tokens_of_its_policy(launch: Launch, speakers: Path, tmp_path: Path) -> None:
-    """And a reward model may speak otherwise, which is said."""
+    """trl#1979: it was taken for granted. And a reward model may speak otherwise, which is said."""
     shutil.copytree(speakers / "bare", tmp_path / "other")
     other = build_tokenizer(TokenizerSpec(vocab_size=384, chat_template="llama3"), ["an owl"] * 4)
     other.save_pretrained(tmp_path / "other")

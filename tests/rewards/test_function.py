@@ -68,6 +68,7 @@ def test_what_is_configured_wins_over_a_column_of_that_name() -> None:
 
 
 def test_it_pays_in_ppo_beside_others_and_knows_the_tokens() -> None:
+    """trl#2273, trl#2451, trl#2518, trl#2540, trl#3093: nothing but a model could pay."""
     sources = {
         "right": WeightedSource(as_source(plugin("right").build())),
         "counted": WeightedSource(as_source(plugin("counted").build()), -0.25),

@@ -24,14 +24,14 @@ from align.runtime.zero import ZeroEngine, gathered
 from tests.ppo.test_ranks import CUT, SHARES
 from tests.ppo.test_update import ALL, engines, experience, modules, sgd
 
-RATE = 0.3
+RATE, CLIP = 0.3, 0.1
 CASES = [(stage, lora) for stage in range(4) for lora in (False, True)]
 NOTHING_STAYS_WHOLE = {"stage3_param_persistence_threshold": 0}
 
 
-def sharded(stage: int, lora: bool, bf16: bool = False) -> tuple[Engine, Engine]:
+def sharded(stage: int, lora: bool, bf16: bool = False, max_grad_norm: float = 1e9) -> tuple[Engine, Engine]:
     section = {"zero_optimization": {"stage": stage, **(NOTHING_STAYS_WHOLE if stage == 3 else {})}}
-    settings: Any = {"section": section, "max_grad_norm": 1e9, "bf16": bf16}
+    settings: Any = {"section": section, "max_grad_norm": max_grad_norm, "bf16": bf16}
     policy, value = (ZeroEngine(module, sgd(RATE), **settings) for module in modules(lora))
     return policy, value
 
@@ -144,6 +144,9 @@ def process(rank: int, port: int, folder: Path) -> None:
     for stage in range(4):
         batch = episodes(SHARES[rank], lora=False)
         found["imitated", stage] = imitated(*sharded(stage, lora=False), batch)
+        clipped = sharded(stage, lora=False, max_grad_norm=CLIP)
+        learn(*clipped, batch)
+        found["clipped", stage] = weights(*clipped)
     found["frozen"] = frozen(rank)
     torch.save(found, folder / f"{rank}.pt")
     leave_group()
@@ -161,6 +164,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[Any, Any]]:
 
 @pytest.mark.parametrize("lora", [False, True])
 def test_every_stage_learns_what_one_process_learns(found, lora: bool) -> None:
+    """One process has more microbatches: DeepSpeed-Chat dropped rows, so that the others waited."""
     policy, value = engines(RATE, lora)
     stats = learn_thrice(policy, value, episodes([*range(8)], lora))
     expected = weights(policy, value)
@@ -171,6 +175,18 @@ def test_every_stage_learns_what_one_process_learns(found, lora: bool) -> None:
             case_found = found[rank][stage, lora]
             assert abs(case_found["grad_norm"] / stats.policy_steps[0].grad_norm - 1) <= 1e-4
             for one, other in zip(case_found["weights"], expected, strict=True):
+                torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_every_stage_clips_the_norm_of_the_whole_gradient(found) -> None:
+    """trl#3961."""
+    policy, value = engines(RATE, max_grad_norm=CLIP)
+    stats = learn(policy, value, episodes([*range(8)], lora=False))
+    assert min(step.grad_norm for step in (*stats.policy_steps, *stats.value_steps)) > 2 * CLIP
+    expected = weights(policy, value)
+    for stage in range(4):
+        for rank in range(2):
+            for one, other in zip(found[rank]["clipped", stage], expected, strict=True):
                 torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
@@ -194,6 +210,7 @@ def test_whole_weights_are_asked_without_the_other_process(found, lora: bool) ->
 
 
 def test_a_frozen_model_is_spread_while_it_is_not_asked(found) -> None:
+    """trl#827: a reference could not be made under ZeRO-3."""
     for rank in range(2):
         told = found[rank]["frozen"]
         assert told["apart"] == 0.0 and told["held"] == [0, 0]

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from align.artifacts.metrics import read_metrics
+from align.artifacts.metrics import TOTAL_STEPS, read_metrics
 from align.config.plugin import PluginSpec
 from align.data.records import Conversation, Message
 from align.data.spec import DataSpec
@@ -94,7 +94,7 @@ def test_the_score_rises_and_the_policy_stays_near(
 def test_a_resumed_run_ends_with_the_same_bits(
     place: Place, tiny_model: Path, prompt_data: DataSpec, dialogue_data: DataSpec
 ) -> None:
-    """T10: everything that decides the rest is in the checkpoint, or follows from seed and update."""
+    """T10, trl#2657: all that decides the rest is in the checkpoint, or follows from seed and update."""
     changes = {
         "updates": 4,
         "batch_size": 16,
@@ -135,6 +135,8 @@ def test_a_resumed_run_ends_with_the_same_bits(
 
     assert numbers(straight.output.metrics) == numbers(torn.output.metrics)
     trained = [row for row in numbers(straight.output.metrics) if row["split"] == "train"]
+    planned = [row[TOTAL_STEPS] for row in numbers(straight.output.metrics) if TOTAL_STEPS in row]
+    assert planned == [trained[-1]["step"]], "trl#2530: with minibatches progress ended at a half"
     assert all(row["ptx/loss"] > 0 for row in trained)
     assert straight.output.samples.read_text() == torn.output.samples.read_text()
 
@@ -147,6 +149,7 @@ def test_a_resumed_run_ends_with_the_same_bits(
         ({"kl": {"control": "adaptive", "target": 0}}, "kl.target", "greater than 0"),
         ({"kl": {"control": "adaptive", "coefficient": 0}}, "kl", "0 stays 0"),
         ({"decoding": {"temperature": 0}}, "decoding.temperature", "greedy"),
+        # trl#351, trl#925, trl#1857, LLaMA-Factory#664: a negative KL
         ({"decoding": {"temperature": 1, "top_p": 0.9}}, "decoding", "biased"),
         ({"decoding": {"temperature": 1, "top_k": 20}}, "decoding", "biased"),
         ({"kl": {"target": -1}}, "kl.target", "greater than 0"),
@@ -181,7 +184,10 @@ def test_the_ruler_is_not_for_training(place: Place, tiny_model: Path, prompt_da
 def test_scores_are_paid_relative_to_demonstrations_and_values_start_alike(
     place: Place, tiny_model: Path, prompt_data: DataSpec, dialogue_data: DataSpec, tmp_path: Path
 ) -> None:
-    """A value model that starts as the reward model gives its normalised score at the last token (T16)."""
+    """A value model that starts as the reward model gives its normalised score at the last token (T16).
+
+    And it is saved: earlier code dropped it.
+    """
     from align.models.scalar import load_reward_model
     from align.models.spec import ModelSpec
     from align.models.tokenizer import load_tokenizer

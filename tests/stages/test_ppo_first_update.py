@@ -35,6 +35,7 @@ def awkward_model(tiny_model: Path, tmp_path: Path) -> Path:
 def test_nothing_has_changed_before_the_first_step(
     place: Place, awkward_model: Path, prompt_data: DataSpec, adapter: dict[str, Any] | None
 ) -> None:
+    """trl#925, trl#1857: settings of the checkpoint that leaked into sampling made the KL negative."""
     io = place("ppo")
     changes = {"updates": 1, "epochs": 1, "minibatches": 1, "adapter": adapter}
     stage_of(prompt_data, awkward_model, **changes).run(io)

@@ -37,7 +37,7 @@ def foreign_judge(tmp_path: Path, texts: list[str]) -> Path:
 def test_a_reward_model_reads_with_its_own_tokenizer_and_template(
     place: Place, tiny_model: Path, prompt_data: DataSpec, foreign_judge: Path
 ) -> None:
-    """T20: what it is asked about a completion is the text, as if there were no policy."""
+    """T20, trl#1674, trl#1979, trl#3595: it is asked about the text, as if there were no policy."""
     io = place("ppo")
     learned = {"_target_": "align.rewards.learned.LearnedReward", "model": str(foreign_judge)}
     stage = stage_of(prompt_data, tiny_model, rewards={"judge": {"source": learned}}, updates=1)
