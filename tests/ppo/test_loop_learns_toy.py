@@ -178,3 +178,14 @@ def test_the_kl_that_is_logged_is_the_one_that_is_charged(monkeypatch: pytest.Mo
             metrics["objective/shaped_score"] - logged, abs=1e-5
         )
         assert (abs(logged) > 1e-3) == (update > 0), "there is something to charge once it has moved"
+
+
+def test_advantages_are_whitened_over_real_tokens_alone() -> None:
+    """Earlier code, such as trlx's, counted padding, too."""
+    _, loop = toy(0)
+    rollout = loop._once(Clock())[1].rollout
+    assert not rollout.mask.all()
+    rewards = torch.randn(rollout.mask.shape, generator=torch.Generator().manual_seed(0)) + 3
+    found = loop._experience(rollout, rewards).advantages[rollout.mask].double()
+    assert found.mean().item() == pytest.approx(0, abs=1e-5)
+    assert found.var(correction=0).item() == pytest.approx(1, abs=1e-4)
