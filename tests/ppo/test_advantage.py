@@ -73,6 +73,17 @@ def test_holes_and_bootstrap_give_the_golden_numbers(precision: tuple[torch.dtyp
     same(found("truncated_bootstrap")[0], GAE["outputs"]["truncated_bootstrap_adv"], atol)
 
 
+@pytest.mark.parametrize("name, gae_lambda", [("lam1", 1.0), ("lam0_95", 0.95)])
+def test_a_score_after_the_end_is_one_more_position(
+    name: str, gae_lambda: float, precision: tuple[torch.dtype, float]
+) -> None:
+    """T1: Huang et al. 2024 pay at the first padding and train the value there (0.2): a mask up to it."""
+    dtype, atol = precision
+    rewards, values = torch.tensor([[[0, 0, 0, 1.0]], [[0.5, 0.6, 0.7, 0.2]]], dtype=dtype)
+    found, _ = generalized_advantage(rewards, values, torch.ones(1, 4, dtype=torch.bool), 1.0, gae_lambda)
+    same(found[0], GAE["outputs"][f"trl_nplus_adv_{name}"], atol)
+
+
 @pytest.mark.parametrize("gamma, gae_lambda", [*PAIRS.values(), (0.7, 0.3)])
 @pytest.mark.parametrize("has_bootstrap", [False, True])
 def test_advantages_are_discounted_sums_of_td_errors(
