@@ -8,7 +8,7 @@ import numpy as np
 from align.evaluation.metrics.metric import Column
 from align.evaluation.rows import ENDED, LENGTH, Row, is_share, win_rate_metric
 from align.evaluation.scoring import Scores
-from align.evaluation.statistics import Floats, Interval, mean_intervals
+from align.evaluation.statistics import Floats, Interval, mean_intervals, of_share
 from align.evaluation.suite import Suite
 from align.evaluation.weighted import weighted_interval
 from align.evaluation.win_rate import wins
@@ -55,13 +55,14 @@ def measure(
             table = np.column_stack(list(columns.values()))[rows]
             intervals = mean_intervals(table, clusters[rows], resamples=resamples, seed=seed)
             for (checkpoint, metric), found in zip(columns, intervals, strict=True):
-                yield _row(checkpoint, named, metric, found)
+                yield _row(checkpoint, named, metric, of_share(found) if is_share(metric) else found)
         for checkpoint, given in answers.items():
             for metric, column in given.columns.items():
                 values, weights = np.asarray(column.values)[rows], _weights(column)[rows]
                 interval = weighted_interval(values, weights, clusters[rows], resamples=resamples, seed=seed)
                 if interval is not None:
-                    yield _row(checkpoint, named, metric, interval)
+                    found = of_share(interval) if column.is_share else interval
+                    yield _row(checkpoint, named, metric, found)
 
 
 def shares_in(rows: Sequence[Row], answers: Mapping[str, Mapping[str, Answers]]) -> list[str]:

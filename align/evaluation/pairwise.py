@@ -1,6 +1,6 @@
 """Pairwise: verdicts on two checkpoints -> how often one wins, how surely, and whether that is a win.
 
-Source  Clopper and Pearson 1934 (where every prompt says the same); Holm 1979 (several pairs at once)
+Source  Holm 1979 (several pairs at once)
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from align.evaluation.equal_length import rate_at_equal_length
 from align.evaluation.judged import Judged, Table
-from align.evaluation.statistics import Floats, Interval, mean_intervals
+from align.evaluation.statistics import Floats, Interval, mean_intervals, of_share
 
 FEWEST_PROMPTS = 30  # below it nothing is decided
 LEVEL = 0.05
@@ -70,15 +70,6 @@ def holm_adjusted(tests: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def win_rate_interval(values: Floats, *, resamples: int, seed: int) -> Interval:
-    """The mean over prompts and its interval; an exact one where all prompts say the same. (C,)"""
-    (found,) = mean_intervals(values[:, None], resamples=resamples, seed=seed)
-    if found.n > 1 and found.value in (0.0, 1.0):  # which resampling takes for certain
-        exact = binomtest(round(found.value * found.n), found.n).proportion_ci()
-        return Interval(found.value, float(exact.low), float(exact.high), found.n)
-    return found
-
-
 def _pairwise(
     match: Judged, table: Table, index: int, tests: tuple[float, float], *, resamples: int, seed: int
 ) -> Pairwise:
@@ -87,7 +78,7 @@ def _pairwise(
     return Pairwise(
         checkpoint=match.checkpoint,
         baseline=match.baseline,
-        win_rate=win_rate_interval(values, resamples=resamples, seed=seed),
+        win_rate=of_share(mean_intervals(values[:, None], resamples=resamples, seed=seed)[0]),
         standard_error=float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None,
         wins=int((values > 0.5).sum()),
         losses=int((values < 0.5).sum()),

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from align.artifacts.json_lines import read_json_lines
 from align.artifacts.store import ArtifactDir
-from align.evaluation.rows import ENDED, LENGTH, Row, win_rate_parts
-from align.evaluation.statistics import mean_intervals
+from align.evaluation.rows import ENDED, LENGTH, Row, is_share, win_rate_parts
+from align.evaluation.statistics import Interval, mean_intervals, of_share
 from align.evaluation.table import evaluation_tables
 from align.evaluation.weighted import weighted_interval
 from align.evaluation.win_rate import wins
@@ -35,7 +35,7 @@ def pooled_rows(folders: Sequence[ArtifactDir]) -> Iterator[Row]:
     the runs, without an interval.
     """
     evaluations = [json.loads(folder.evaluation.read_text(encoding="utf-8")) for folder in folders]
-    samples = [read_json_lines(folder.samples) for folder in folders]
+    samples, shares = [read_json_lines(folder.samples) for folder in folders], _shares(folders)
     values = [
         {(row["checkpoint"], row["suite"], row["metric"]): row for row in found["rows"]}
         for found in evaluations
@@ -45,7 +45,9 @@ def pooled_rows(folders: Sequence[ArtifactDir]) -> Iterator[Row]:
             continue
         observed = [list(_observations(*key, found)) for found in samples]
         if all(observed):
-            yield _pooled(key, observed)
+            found = _pooled(observed)
+            found = of_share(found) if _is_share(key[2], shares) else found
+            yield Row(*key, found.value, found.low, found.high, found.n)
         else:
             rows = [found[key] for found in values]
             yield Row(
@@ -75,18 +77,20 @@ def _shares(folders: Sequence[ArtifactDir]) -> set[str] | None:
     return None if None in told else {metric for shares in told for metric in shares}
 
 
-def _pooled(key: tuple[str, str, str], observed: Sequence[Sequence[Observation]]) -> Row:
+def _is_share(metric: str, shares: set[str] | None) -> bool:
+    return is_share(metric) if shares is None else metric in shares
+
+
+def _pooled(observed: Sequence[Sequence[Observation]]) -> Interval:
     """Rows of the same prompt in the same run are one cluster."""
     clusters = [f"{run}:{item[0]}" for run, found in enumerate(observed) for item in found]
     values = np.asarray([item[1] for found in observed for item in found])
     weights = [item[2] for found in observed for item in found if item[2] is not None]
     if not weights:
-        (found,) = mean_intervals(values[:, None], clusters, resamples=RESAMPLES)
-    else:
-        weighed = weighted_interval(values, weights, clusters, resamples=RESAMPLES, seed=0)
-        assert weighed is not None  # a metric without any weight has no row
-        found = weighed
-    return Row(*key, found.value, found.low, found.high, found.n)
+        return mean_intervals(values[:, None], clusters, resamples=RESAMPLES)[0]
+    weighed = weighted_interval(values, weights, clusters, resamples=RESAMPLES, seed=0)
+    assert weighed is not None  # a metric without any weight has no row
+    return weighed
 
 
 def _observations(

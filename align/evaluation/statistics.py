@@ -1,7 +1,7 @@
 """Statistics: values per prompt -> means with bootstrap intervals.
 
 Source  Efron 1979, "Bootstrap methods"; Hesterberg 2015, arXiv:1411.5279, §3.2 (expanded percentile
-interval).
+interval); Clopper and Pearson 1934 (shares where every prompt says the same).
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, stdtrit
+from scipy.stats import binomtest
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +64,17 @@ def mean_intervals(
         Interval(float(mean), float(below), float(above), count)
         for mean, below, above in zip(means, low, high, strict=True)
     ]
+
+
+def of_share(found: Interval) -> Interval:
+    """The interval of a share: an exact one where all prompts say 0 or all say 1.
+
+    Resampling takes that for certain, however few they are.
+    """
+    if found.n == 1 or found.value not in (0.0, 1.0):
+        return found
+    exact = binomtest(round(found.value * found.n), found.n).proportion_ci()
+    return Interval(found.value, float(exact.low), float(exact.high), found.n)
 
 
 def _cluster_means(values: Floats, clusters: ArrayLike | None) -> Floats:

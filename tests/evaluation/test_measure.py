@@ -50,6 +50,14 @@ def test_win_rate_counts_ties_half(rows):
     assert ("base", "asked", "gold/win_rate_over_sft") not in rows
 
 
+def test_a_share_of_all_is_not_certain(rows):
+    every = rows["sft", "asked", "ended_fraction"]
+    assert (every.value, every.high, every.n) == (1.0, 1.0, 3)
+    assert every.low == pytest.approx(0.025 ** (1 / 3))  # so many would all do it in one case of forty
+    scores = rows["base", "asked/part=x", "gold"]  # a mean of 1 is no share
+    assert (scores.low, scores.value, scores.high) == (1.0, 1.0, 1.0)
+
+
 def test_groups_are_measured_apart(rows):
     assert rows["sft", "asked/part=x", "gold"].value == pytest.approx(0.5)
     assert rows["sft", "asked/part=x", "gold"].n == 2

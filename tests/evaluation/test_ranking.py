@@ -12,9 +12,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from align.evaluation.equal_length import rate_at_equal_length
-from align.evaluation.pairwise import holm_adjusted, win_rate_interval
+from align.evaluation.pairwise import holm_adjusted
 from align.evaluation.ranking import bradley_terry
-from align.evaluation.statistics import mean_intervals
+from align.evaluation.statistics import mean_intervals, of_share
 
 NAMES = ("a", "b", "c", "d")
 PLANTED = np.asarray([0.9, 0.3, -0.2, -1.0])
@@ -153,9 +153,13 @@ def test_who_is_not_surely_weaker_shares_a_rank():
 
 
 def test_a_clean_sweep_is_not_certain():
-    found = win_rate_interval(np.ones(40), resamples=100, seed=0)
+    found = of_share(mean_intervals(np.ones((40, 1)))[0])
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(0.025 ** (1 / 40))
+    never = of_share(mean_intervals(np.zeros((40, 1)))[0])
+    assert (never.low, never.high) == (0.0, pytest.approx(1 - found.low))
+    mixed = mean_intervals(np.arange(40)[:, None] % 2)[0]
+    assert of_share(mixed) == mixed
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
