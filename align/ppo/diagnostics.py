@@ -116,8 +116,10 @@ def quantiles(values: Tensor, at: Sequence[float]) -> list[float]:
 
 
 def padding_fraction(rollout: Rollout) -> float:
-    """Share of padding in the rollout as one rectangle; the microbatches that are computed hold less."""
-    return 1 - float((rollout.prompt_lengths + rollout.lengths).sum()) / rollout.input_ids.numel()
+    """Share of padding in every process's rollout as one rectangle; computed microbatches hold less."""
+    real = (rollout.prompt_lengths + rollout.lengths).sum().double()
+    sizes = group.total(torch.stack([real, torch.full_like(real, rollout.input_ids.numel())]))
+    return 1 - float(sizes[0] / sizes[1])
 
 
 def update_metrics(stats: UpdateStats, rollout: Rollout, returns: Tensor) -> dict[str, float]:

@@ -28,7 +28,7 @@ from tests.stages.test_sharded import ppo
 # second process has the long rows, and so more microbatches.
 CUT = replace(SETTINGS, epochs=2, minibatches=1, tokens=40)
 SHARES = ([0, 2, 4, 6], [1, 3, 5, 7])
-OWN = re.compile("^time|^rollout|per_second|^objective/entropy$")
+OWN = re.compile("^time|padding|per_second|^objective/entropy$")
 SAVED = ("model/model.safetensors", "value/model.safetensors", "adapter/adapter_model.safetensors")
 
 
@@ -56,13 +56,15 @@ def looped() -> dict[str, Any]:
     The entropy is left out: which tokens it is estimated at depends on how many rows a process has.
     """
     _, loop = toy(0, minibatches=1)
-    logged = []
+    logged, padding = [], []
     for _ in range(2):
         metrics, _ = loop._once(Clock())
         loop.update += 1
+        padding.append(metrics["rollout/padding_fraction"])
         logged.append({name: value for name, value in metrics.items() if not OWN.search(name)})
     engines = loop.engines.values()
-    return {"logged": logged, "weights": [w.detach() for e in engines for w in e.module.parameters()]}
+    weights = [weight.detach() for engine in engines for weight in engine.module.parameters()]
+    return {"logged": logged, "padding": padding, "weights": weights}
 
 
 def process(rank: int, folder: Path, adapter: Case) -> None:
@@ -116,6 +118,7 @@ def test_two_processes_are_one(found: list[dict[str, Any]]) -> None:
 def test_the_loop_of_two_processes_logs_and_learns_what_that_of_one_does(found: list[dict[str, Any]]) -> None:
     """Earlier code whitened per process."""
     alone = looped()
+    assert found[0]["loop"]["padding"] == found[1]["loop"]["padding"], "of all rows, whoever has them"
     for rank in range(2):
         for own, expected in zip(found[rank]["loop"]["logged"], alone["logged"], strict=True):
             assert own == pytest.approx(expected, rel=1e-3, abs=1e-5)
