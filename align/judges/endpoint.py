@@ -7,13 +7,18 @@ Reads   an HTTP endpoint (OpenAI, vLLM, `transformers serve`, llama.cpp and othe
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 from align.config.spec import NonNegative, NonNegativeInt, Positive, PositiveInt
 from align.judges.source import Comparison, Verdict
 from align.judges.wording import VERSION, Choice, verdict_in, worded
 
 SHARES: dict[Choice, float] = {"A": 1.0, "tie": 0.5, "B": 0.0}
+# A word in what a server objects to -> what to change.
+REMEDIES = {
+    "max_completion_tokens": "set `limit_name: max_completion_tokens`",
+    "temperature": "set `temperature: null`, which leaves it out",
+}
 
 
 class Endpoint:
@@ -21,7 +26,8 @@ class Endpoint:
 
     A verdict that cannot be read in one of the orders is none. `key_variable` names the environment variable
     that holds the key; a server of one's own needs none. Requests that fail are tried `retries` times more,
-    with growing pauses, by the client library.
+    with growing pauses, by the client library. `limit_name` is what the server calls the limit of a reply's
+    tokens; models that reason know it by another name, and refuse a `temperature`: null leaves it out.
     """
 
     def __init__(
@@ -29,8 +35,9 @@ class Endpoint:
         base_url: str,
         model: str,
         key_variable: str = "OPENAI_API_KEY",
-        temperature: NonNegative = 0.0,
+        temperature: NonNegative | None = 0.0,
         max_tokens: PositiveInt = 512,
+        limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
         timeout: Positive = 120.0,
         retries: NonNegativeInt = 4,
         parallel: PositiveInt = 8,
@@ -38,7 +45,8 @@ class Endpoint:
         self._url = base_url
         self._model = model
         self._variable = key_variable
-        self._sampling = {"temperature": temperature, "max_tokens": max_tokens}
+        warmth = {} if temperature is None else {"temperature": temperature}
+        self._sampling: dict[str, Any] = {**warmth, limit_name: max_tokens}
         self._timeout = timeout
         self._retries = retries
         self._parallel = parallel
@@ -64,7 +72,9 @@ class Endpoint:
             held = "is refused" if os.environ.get(self._variable) else "is not set"
             return [f"{self._url} wants a key: the environment variable {self._variable} {held}"]
         except openai.APIStatusError as problem:
-            return [f"{self._url} answers {problem.status_code} about the model {self._model}: {problem}"]
+            remedy = next((f"; {told}" for word, told in REMEDIES.items() if word in str(problem)), "")
+            said = f"answers {problem.status_code} about the model {self._model}: {problem}"
+            return [f"{self._url} {said}{remedy}"]
         except (openai.OpenAIError, ValueError) as problem:
             return [f"{self._url} does not speak the OpenAI protocol: {problem}"]
         return []

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-Reply = Callable[[list[dict[str, str]]], "str | int | None"]
+Reply = Callable[[list[dict[str, str]]], "str | int | tuple[int, str] | None"]
 
 
 class JudgeServer:
-    """`reply` maps the messages of a request to a text, to an HTTP status, or to None for what is no JSON."""
+    """`reply` maps the messages of a request to a text, an HTTP status (with what is said), None: no JSON."""
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
@@ -27,7 +27,8 @@ class JudgeServer:
                 outer.requests.append(body)
                 outer.keys.append(self.headers.get("Authorization"))
                 said = outer.reply(body["messages"])
-                status, text = (said, "no") if isinstance(said, int) else (200, said)
+                refused = (said, "no") if isinstance(said, int) else said
+                status, text = refused if isinstance(refused, tuple) else (200, said)
                 choice = {
                     "index": 0,
                     "message": {"role": "assistant", "content": text},
@@ -40,6 +41,8 @@ class JudgeServer:
                     "model": "m",
                     "choices": [choice],
                 }
+                if status != 200:
+                    content = {"error": {"message": text, "type": "invalid_request_error"}}
                 raw = b"<html>" if said is None else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -216,6 +216,29 @@ def test_what_keeps_a_judge_from_judging_is_told(serve, reply, told):
     assert told in problem
 
 
+def test_a_model_that_knows_the_limit_by_another_name_can_judge(serve):
+    """As OpenAI's reasoning models answer."""
+
+    def fussy(messages):
+        asked = server.requests[-1]
+        if "max_tokens" in asked:
+            return 400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+        if "temperature" in asked:
+            return 400, "Unsupported value: 'temperature' does not support 0 with this model."
+        return better(messages)
+
+    server = serve(fussy)
+    (first,) = endpoint(server.url).problems()
+    assert "'max_tokens'" in first and first.endswith("; set `limit_name: max_completion_tokens`")
+    (second,) = endpoint(server.url, limit_name="max_completion_tokens").problems()
+    assert "set `temperature: null`" in second
+    judge = endpoint(server.url, limit_name="max_completion_tokens", temperature=None, max_tokens=900)
+    assert judge.problems() == []
+    assert [verdict.value for verdict in judge.compare(PAIRS)] == [1.0, 0.0, 0.5]
+    assert server.requests[-1]["max_completion_tokens"] == 900
+    assert judge.identity != endpoint(server.url, max_tokens=900).identity
+
+
 def test_an_unreachable_judge_is_told():
     (problem,) = endpoint("http://127.0.0.1:9/v1").problems()
     assert "cannot reach http://127.0.0.1:9/v1" in problem and "start the server" in problem
