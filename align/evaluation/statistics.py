@@ -5,6 +5,7 @@ interval); Clopper and Pearson 1934 (shares where every prompt says the same).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,12 +92,21 @@ def _cluster_means(values: Floats, clusters: ArrayLike | None) -> Floats:
 
 def _resampled_means(table: Floats, resamples: int, seed: int) -> Floats:
     """Means over clusters drawn with replacement: (resamples, K)."""
-    random = np.random.default_rng(seed)
     count = len(table)
     step = max(1, _CHUNK // count)
+    if resamples <= step:
+        return _drawn(count, resamples, seed) @ table / count
+    random = np.random.default_rng(seed)
     shares = np.full(count, 1 / count)
     chunks = [
         random.multinomial(count, shares, size=min(step, resamples - start)) @ table / count
         for start in range(0, resamples, step)
     ]
     return np.concatenate(chunks)
+
+
+@lru_cache(maxsize=8)
+def _drawn(count: int, resamples: int, seed: int) -> Floats:
+    """How often each cluster is drawn: (resamples, count). One evaluation asks for the same many times."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)

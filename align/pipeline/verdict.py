@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from align.pipeline.job import Outcome
 
 # How gloo, NCCL and torch's store say that another process is gone, or silent for too long.
-_COLLECTIVE = ("gloo", "nccl", "disterror", "diststore", "distbackend", "distnetwork")
+_COLLECTIVE = ("gloo", "nccl", "disterror", "diststore", "distbackend", "distnetwork", "pair closure")
 _UNANSWERED = (
     "connection reset",
     "connection closed",

@@ -24,6 +24,10 @@ def abandoned(rank: int) -> Outcome:
             RuntimeError("[gloo/transport/tcp/unbound_buffer.cc:84] Timed out waiting 15000ms"),
             True,
         ),
+        (
+            RuntimeError("Application timeout caused pair closure"),
+            True,
+        ),  # gloo, where it waited in another call
         (RuntimeError("NCCL error: remote process exited or there was a network error"), True),
         (RuntimeError("Connection reset by peer"), False),  # of a download, perhaps
         (TimeoutError("The read operation timed out"), False),
