@@ -4,6 +4,7 @@ Source  Efron 1979, "Bootstrap methods"; Hesterberg 2015, arXiv:1411.5279, §3.2
 interval); Clopper and Pearson 1934 (shares where every prompt says the same).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -93,20 +94,21 @@ def _cluster_means(values: Floats, clusters: ArrayLike | None) -> Floats:
 def _resampled_means(table: Floats, resamples: int, seed: int) -> Floats:
     """Means over clusters drawn with replacement: (resamples, K)."""
     count = len(table)
-    step = max(1, _CHUNK // count)
-    if resamples <= step:
-        return _drawn(count, resamples, seed) @ table / count
-    random = np.random.default_rng(seed)
-    shares = np.full(count, 1 / count)
-    chunks = [
-        random.multinomial(count, shares, size=min(step, resamples - start)) @ table / count
-        for start in range(0, resamples, step)
-    ]
-    return np.concatenate(chunks)
+    is_small = resamples * count <= _CHUNK
+    draws = [_kept_draw(count, resamples, seed)] if is_small else _draws(count, resamples, seed)
+    return np.concatenate([drawn @ table / count for drawn in draws])
 
 
 @lru_cache(maxsize=8)
-def _drawn(count: int, resamples: int, seed: int) -> Floats:
-    """How often each cluster is drawn: (resamples, count). One evaluation asks for the same many times."""
+def _kept_draw(count: int, resamples: int, seed: int) -> Floats:
+    """The only chunk of a small draw, kept: one evaluation asks for the same many times."""
+    return next(_draws(count, resamples, seed)).astype(np.float64)
+
+
+def _draws(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each cluster is drawn, a chunk of resamples after the other: (up to resamples, count)."""
     random = np.random.default_rng(seed)
-    return random.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+    step = max(1, _CHUNK // count)
+    shares = np.full(count, 1 / count)
+    for start in range(0, resamples, step):
+        yield random.multinomial(count, shares, size=min(step, resamples - start))
