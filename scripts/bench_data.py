@@ -147,12 +147,12 @@ def _own_gib() -> float:
     return total / 2**20
 
 
-def checks(folder: Path, rows: int, told: dict[str, Any]) -> None:
+def checks(folder: Path, rows: int, asked: list[str], told: dict[str, Any]) -> None:
     """The bars of preference rows: what every stage checks; tokens and personal data; all of it once more."""
     path = folder / f"pairs-{rows}.jsonl"
     if not path.exists():
         with measured(f"writing {rows:,} rows (not part of any bar)", told):
-            generate(path, rows, sentences(Path(os.environ["ALIGN_DATA"])), prompts_in(folder))
+            generate(path, rows, sentences(Path(os.environ["ALIGN_DATA"])), asked)
     spec = specification(folder, rows)
     with measured("card", told):
         problems = card_problems(spec, folder)
@@ -192,11 +192,6 @@ def specification(folder: Path, rows: int) -> DataSpec:
     suites = {"exam": SourceSpec(path=str(folder / EXAM), format="prompts")}
     screening = ScreeningSpec(control_tokens="drop", overlap=OverlapSpec(suites=suites, policy="keep"))
     return DataSpec(sources={"bench": source}, screening=screening)
-
-
-def prompts_in(folder: Path) -> list[str]:
-    """The evaluation prompts, as they lie beside the rows."""
-    return [json.loads(line)["prompt"] for line in (folder / EXAM).read_text(encoding="utf-8").splitlines()]
 
 
 def compare(folder: Path, rows: int, asked: list[str]) -> None:
@@ -288,7 +283,7 @@ def main() -> None:
         lines = (json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in asked)
         (folder / EXAM).write_text("".join(lines), encoding="utf-8")
         if given.rows:
-            checks(folder, given.rows, told)
+            checks(folder, given.rows, asked, told)
         if given.rows and given.compare:
             compare(folder, given.rows, asked)
         if given.near:
